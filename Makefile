@@ -1,0 +1,72 @@
+# The doors of the project. Every target makes the environment it needs in .venv first; a second call costs nothing.
+#
+#   make demo [TORCH=cpu] [SYSTEM_TORCH=1] [PYTHON=python3.12]     the whole experiment, small, on built-in data
+#   make test [PYTEST='-k metrics']                               the whole test suite
+#   make lint                                                     ruff and the type checker
+#   make lock                                                     requirements.lock and conda.yaml from pyproject.toml
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lock venv
+
+PYTHON ?=
+TORCH ?=
+SYSTEM_TORCH ?=
+PYTEST ?=
+WORKERS ?= 2
+
+BIN := .venv/bin
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" MLFLOW_DISABLE_TELEMETRY=true
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header
+
+help:
+	@sed -n '3,6s/^# *//p' Makefile
+
+demo: .venv/ready
+	@$(IN_VENV) mlflow run . --env-manager local
+
+# One thread a worker: two workers of torch with all cores each take turns at the same two cores.
+test: .venv/ready
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) $(PYTEST)
+
+lint: .venv/ready
+	@$(IN_VENV) ruff check .
+	@$(IN_VENV) ruff format --check .
+	@$(IN_VENV) mypy
+
+lock: .venv/ready
+	$(COMPILE) --all-extras pyproject.toml --output-file requirements.lock >/dev/null
+	{ printf '%s\n' '# The run-time half of requirements.lock, third-party packages only; written by `make lock`.' \
+	    'name: iqa' 'channels: [conda-forge, nodefaults]' 'dependencies:' '  - python=3.11' '  - pip' '  - pip:'; \
+	  $(COMPILE) --constraint requirements.lock pyproject.toml | sed 's/.*/      - "&"/'; } > conda.yaml
+
+venv: .venv/ready
+
+# uv comes from pip, so this machine's pip configuration applies to it; uv itself reads UV_DEFAULT_INDEX, which a
+# mirror in pip's configuration sets here. Where uv finds no index, pip installs the same versions, only slower.
+.venv/ready: requirements.lock
+	@python='$(PYTHON)'; \
+	for candidate in $${python:-python3.11 python3.12 python3.13 python3.14 python3}; do \
+	  if "$$candidate" -c '$(SUPPORTED)' 2>/dev/null; then found=$$candidate; break; fi; done; \
+	if [ -z "$${found:-}" ]; then \
+	  echo "No Python 3.11 to 3.14 was found$${python:+ behind PYTHON=$$python}: install one, or name it: make venv PYTHON=/path/to/python3.11" >&2; exit 2; fi; \
+	if [ -n '$(SYSTEM_TORCH)' ]; then \
+	  "$$found" -c 'import torch, torchvision' 2>/dev/null || { \
+	    echo "SYSTEM_TORCH=1, but $$found cannot import torch and torchvision: leave SYSTEM_TORCH out, or name the Python that has them with PYTHON=" >&2; exit 2; }; \
+	elif [ "$$(uname -s)" = Linux ] && [ -z '$(TORCH)' ] && ! command -v nvidia-smi >/dev/null; then \
+	  echo "No NVIDIA GPU here, and Linux wheels of torch bring several gigabytes of CUDA. To take the small build instead: Ctrl-C, then the same command with TORCH=cpu"; fi; \
+	echo "Making .venv with $$found; this is done once."; \
+	"$$found" -m venv --clear $(if $(SYSTEM_TORCH),--system-site-packages) .venv || { \
+	  echo "$$found has no venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 2; }; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"; \
+	index=$${UV_DEFAULT_INDEX:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}; \
+	printf 'torch\ntorchvision\n' > .venv/theirs; \
+	$${index:+env UV_DEFAULT_INDEX="$$index"} $(BIN)/uv pip install --python $(BIN)/python --editable '.[server,dev]' \
+	    --constraint requirements.lock --build-constraint requirements.lock \
+	    $(if $(TORCH),--torch-backend $(TORCH)) $(if $(SYSTEM_TORCH),--excludes .venv/theirs) || { \
+	  [ -z '$(TORCH)$(SYSTEM_TORCH)' ] || exit 1; \
+	  echo 'uv could not install; trying pip with its own configuration.'; \
+	  $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock --editable '.[server,dev]'; }
+	@touch $@

@@ -1,0 +1,174 @@
+"""How every command speaks: reads its parameters, shows progress, and ends in a sentence and an exit code."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
+
+
+def parse(description: str | None, argv: list[str], **flags: str) -> tuple[argparse.Namespace, dict[str, str]]:
+    """Known flags (name → help text) and every other --name=value or --name value, dotted or not.
+
+    Exits with 2 on something that is neither.
+    """
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    for name, help_text in flags.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", f"--{name}", dest=name, default="", help=help_text)
+    known, rest = parser.parse_known_args(argv)
+    for name, value in vars(known).items():
+        setattr(known, name, "" if value == "default" else value)
+    return known, overrides(rest)
+
+
+def overrides(words: list[str]) -> dict[str, str]:
+    """["--a.b", "1", "--c=2"] → {"a.b": "1", "c": "2"}. Raises ValueError for anything else."""
+    values: dict[str, str] = {}
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not name:
+            raise ValueError(f"'{word}' belongs to no parameter: write --name=value.")
+        if not equals and (not waiting or waiting[0].startswith("--")):
+            raise ValueError(f"--{name} has no value: write --{name}=value.")
+        if name in values:
+            raise ValueError(f"--{name} is given twice.")
+        values[name] = value if equals else waiting.pop(0)
+    return values
+
+
+def ended(work: Callable[[], int | None]) -> int:
+    """Do the work; errors that a user can mend become sentences, and how it ended the exit code."""
+    from iqa import tracking
+
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("iqa").setLevel(logging.INFO)
+    tracking.handle_signals()
+    try:
+        return work() or 0
+    except tracking.Stopped as stop:
+        print(f"Stopped by signal {stop.signal}: everything is saved; the same command goes on.", file=sys.stderr)
+        return STOPPED + int(stop.signal)
+    except tracking.Unshipped as late:
+        print(late, file=sys.stderr)
+        return TRY_AGAIN
+    except (ValueError, OSError) as error:
+        if os.environ.get("IQA_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def stage(name: str, description: str | None, argv: list[str] | None) -> int:
+    """A single stage from the command line: config, cell, run."""
+
+    def work() -> None:
+        given, rest = parse(description, sys.argv[1:] if argv is None else argv, preset="demo, smoke or paper")
+        from iqa import config, experiment
+
+        preset = given.preset or "demo"
+        settings = filled(name, config.load(name, rest, preset))
+        cell = experiment.cell(name, settings, {"preset": preset})
+        result = experiment.compute(cell, show=Progress(epochs_of(settings)), command=said(name, argv))
+        finish(name, result.run_id)
+
+    return ended(work)
+
+
+def planned(description: str | None, argv: list[str] | None) -> Any:
+    """An experiment from the command line."""
+    flags = {"preset": "demo, smoke or paper", "experiment": "a file of experiments/", "seeds": "0,1,2 or 0-7"}
+    given, rest = parse(description, sys.argv[1:] if argv is None else argv, **flags)
+    from iqa import experiment
+
+    return experiment.plan(given.experiment, given.preset, given.seeds, rest)
+
+
+def announce(report: Any, outcome: Any) -> None:
+    """The headline, the report's path, and where the arms can be compared."""
+    from iqa import tracking
+
+    models = [outcome.done[cell.key].run_id for cell in outcome.cells
+              if cell.stage == "finetune" and cell.key in outcome.done]
+    print(f"\n{report.headline}")
+    print(f"report: {report.folder / 'report.html'}")
+    if models:
+        print(f"compare the arms: {tracking.compare_url(models, ['val/srcc', 'best/val_srcc'])}")
+
+
+def filled(name: str, settings: Any) -> Any:
+    """A bare evaluation takes the newest finished fine-tuning run, and says which."""
+    if name != "evaluate" or settings.weights:
+        return settings
+    from iqa import tracking
+
+    rows = tracking.rows(filter="tags.stage = 'finetune' and attributes.status = 'FINISHED'")
+    if not rows:
+        raise ValueError("There is no finished fine-tuning run to evaluate: run -e finetune first, or give weights.")
+    print(f"evaluating the newest finished fine-tuning run, {rows[0].name} ({rows[0].run_id})")
+    return settings.model_copy(update={"weights": f"runs:/{rows[0].run_id}/model"})
+
+
+def finish(name: str, run_id: str) -> None:
+    """Where the result lies, and what to do with it next."""
+    from iqa import tracking
+
+    artifact = {"pretrain": "encoder", "finetune": "model"}.get(name)
+    print(f"run {run_id}: {tracking.url(run_id)}")
+    if artifact:
+        print(f"next: -P weights=runs:/{run_id}/{artifact}")
+
+
+def said(name: str, argv: list[str] | None) -> str:
+    """The command as it was typed."""
+    import shlex
+
+    return shlex.join(["iqa", name, *(sys.argv[1:] if argv is None else argv)])
+
+
+def epochs_of(settings: Any) -> int:
+    """How many records the stage will yield at most."""
+    return settings.optim.epochs if hasattr(settings, "optim") else len(settings.targets.names)
+
+
+class Progress:
+    """One line per record: what moved, how fast, how long still."""
+
+    WORDS = {
+        "train/loss": "loss",
+        "val/ordering": "ordering",
+        "val/srcc": "validation SRCC",
+        "val/plcc": "PLCC",
+        "cost/images_per_s": "images/s",
+        "cost/data_wait": "data wait",
+    }
+
+    def __init__(self, total: int | None = None):
+        self.total, self.began, self.title = total, time.monotonic(), ""
+
+    def __call__(self, title: str, number: int, record: dict[str, float]) -> None:
+        if title != self.title:
+            self.title, self.began, self.first = title, time.monotonic(), number
+        words = [f"{word} {record[name]:.3g}" for name, word in self.WORDS.items() if name in record]
+        words += [f"{name.removeprefix('test/')} {value:.4f}" for name, value in record.items() if final(name)]
+        of = f"/{self.total}" if self.total else ""
+        print(f"{title}  {number}{of}  " + "  ".join(words), flush=True)
+
+
+def final(name: str) -> bool:
+    """Whether a metric is a test set's final correlation."""
+    return name.startswith("test/") and name.endswith(("/srcc", "/plcc"))
+
+
+def sibling(name: str) -> Any:
+    """studies.NAME beside this package: at the project's root, or inside the installed iqa."""
+    from importlib import import_module
+
+    prefix = (__package__ or "").rpartition(".")[0]
+    return import_module(f"{prefix}.{name}" if prefix else name)

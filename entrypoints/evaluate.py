@@ -1,0 +1,12 @@
+"""mlflow run . -e evaluate: a finished model on whole target sets."""
+
+from . import command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the stage; the exit code says how it ended."""
+    return command.stage("evaluate", __doc__, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

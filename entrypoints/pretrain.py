@@ -1,0 +1,12 @@
+"""mlflow run . -e pretrain: quality-aware pretraining of an encoder."""
+
+from . import command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the stage; the exit code says how it ended."""
+    return command.stage("pretrain", __doc__, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,36 @@
+"""The `iqa` command: `iqa NAME --…` is the entry point NAME without MLflow Projects."""
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+COMMANDS = {
+    "main": "the experiment: arms × seeds, and its report",
+    "pretrain": "stage 1: quality-aware pretraining of an encoder",
+    "finetune": "stage 2: encoder and HyperIQA head on opinion scores",
+    "evaluate": "a finished model on whole target sets",
+    "study": "an Optuna study",
+    "report": "an experiment's report, from its finished runs",
+}
+
+
+def main() -> int:
+    """Dispatch to the entry point that the first word names; 2 if it names none."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        print(usage())
+        return 0
+    if name not in COMMANDS:
+        print(f"error: '{name}' is no command.\n{usage()}", file=sys.stderr)
+        return 2
+    package = "iqa.entrypoints" if find_spec("iqa.entrypoints") else "entrypoints"
+    return import_module(f"{package}.{name}").main(sys.argv[2:])
+
+
+def usage() -> str:
+    """One line a command."""
+    return "usage: iqa COMMAND [--name=value …]\n\n" + "\n".join(f"  {n:10}{text}" for n, text in COMMANDS.items())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

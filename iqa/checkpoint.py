@@ -1,0 +1,242 @@
+"""Weights and state on disk: safetensors + JSON with a format number; atomic, verified, never a pickle.
+
+A checkpoint is a folder of tensors.safetensors (the tensors of a tree, by path), state.json (everything else, with a
+reference where a tensor stood) and manifest.json (format, kind, size and SHA-256 of the two).
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FORMAT = 1
+TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+STEP = re.compile(r"step-(\d+)")
+LEFTOVER = (".tmp-", ".old-")
+RESERVED = ("__tensor__", "__float__")
+
+logger = logging.getLogger("iqa")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be written, or must not be loaded; the sentence says what is wrong with it."""
+
+
+def write(folder: Path, tree: dict[str, Any], kind: str) -> Path:
+    """Write a tree of dicts, lists, tensors, str, int, float, bool, None as a checkpoint folder, whole or not at all.
+
+    kind: what the folder is ("training", "encoder", "model"); `read` insists on it. Tuples come back as lists;
+    memory layout (channels_last), nan and infinities survive. An older folder of that name is replaced.
+    """
+    tensors: dict[str, Tensor] = {}
+    state = json.dumps(_flatten(tree, "", tensors, set()), allow_nan=False).encode()
+    temporary = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:12]}"
+    try:
+        _write_files(temporary, tensors, state, kind)
+        _put_in_place(temporary, folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(_no_room(folder, error)) from error
+    return folder
+
+
+def read(folder: Path, kind: str) -> dict[str, Any]:
+    """The tree of a checkpoint folder, its tensors on the CPU, after everything about it was verified."""
+    _verify(folder, kind)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(folder / TENSORS)
+        return _unflatten(json.loads((folder / STATE).read_bytes()), tensors)
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}: what the manifest vouches for cannot be read ({error!r}).") from error
+
+
+def save(folder: Path, step: int, tree: dict[str, Any], keep: int = 2) -> Path:
+    """Write folder/step-000000120 (kind "training"); when it verifies, remove older ones but for keep − 1."""
+    written = write(folder / f"step-{step:09d}", tree, kind="training")
+    _verify(written, "training")
+    older = [other for other in _steps(folder) if other < step]
+    for stale in older[keep - 1 :]:
+        _remove(folder / f"step-{stale:09d}")
+    return written
+
+
+def latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """(step, tree) of the newest checkpoint by step that verifies; leftover temporary folders are removed.
+
+    The folder must belong to one process (tracking locks it).
+    """
+    for leftover in sorted(folder.glob(".*")):
+        if leftover.name.startswith(LEFTOVER):
+            shutil.rmtree(leftover, ignore_errors=True)
+    for step in _steps(folder):
+        try:
+            return step, read(folder / f"step-{step:09d}", kind="training")
+        except CheckpointError as error:
+            logger.warning("Checkpoint passed over, going back to the one before it: %s", error)
+    return None
+
+
+def digest(folder: Path) -> str:
+    """Identity of an artifact: SHA-256 over its files' hashes, as its manifest states them; 64 hex characters."""
+    files = _manifest(folder)["files"]
+    return hashlib.sha256("".join(files[name]["sha256"] for name in (TENSORS, STATE)).encode()).hexdigest()
+
+
+def _flatten(node: Any, path: str, tensors: dict[str, Tensor], storages: set[int]) -> Any:
+    """The tree as JSON takes it; its tensors go into `tensors` under their path."""
+    if isinstance(node, Tensor):
+        tensors[path] = _storable(node, storages)
+        layout = {"channels_last": True} if _is_channels_last(node) else {}
+        return {"__tensor__": path} | layout
+    if isinstance(node, dict):
+        refused = [key for key in node if not isinstance(key, str) or key in RESERVED]
+        if refused:
+            raise CheckpointError(f"A checkpoint's keys are strings, none of {RESERVED}: {refused[0]!r} in '{path}'.")
+        return {key: _flatten(value, f"{path}/{key}", tensors, storages) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_flatten(value, f"{path}/{i}", tensors, storages) for i, value in enumerate(node)]
+    if isinstance(node, float) and not math.isfinite(node):
+        return {"__float__": repr(float(node))}
+    if node is None or type(node) in (str, int, float, bool):
+        return node
+    raise CheckpointError(f"A checkpoint holds tensors and plain values, not {type(node).__name__} at '{path}'.")
+
+
+def _unflatten(node: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(node, list):
+        return [_unflatten(value, tensors) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if "__float__" in node:
+        return float(node["__float__"])
+    if "__tensor__" in node:
+        tensor = tensors[node["__tensor__"]]
+        return tensor.contiguous(memory_format=torch.channels_last) if node.get("channels_last") else tensor
+    return {key: _unflatten(value, tensors) for key, value in node.items()}
+
+
+def _storable(tensor: Tensor, storages: set[int]) -> Tensor:
+    """Detached, on the CPU, contiguous, and sharing its memory with no other: safetensors refuses the rest."""
+    plain = tensor.detach().cpu().contiguous()
+    address = plain.untyped_storage().data_ptr()
+    if address in storages or plain.untyped_storage().nbytes() != plain.numel() * plain.element_size():
+        plain = plain.clone()
+    storages.add(plain.untyped_storage().data_ptr())
+    return plain
+
+
+def _is_channels_last(tensor: Tensor) -> bool:
+    if tensor.dim() != 4 or tensor.is_contiguous():
+        return False
+    return tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def _write_files(folder: Path, tensors: dict[str, Tensor], state: bytes, kind: str) -> None:
+    """The three files, each on the disk before this returns. Every failure is an OSError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    try:
+        save_file(tensors, folder / TENSORS)
+    except SafetensorError as error:  # its I/O errors are no OSErrors
+        raise OSError(str(error)) from error
+    (folder / STATE).write_bytes(state)
+    files = {name: _described(folder / name) for name in (TENSORS, STATE)}
+    manifest = {"format": FORMAT, "kind": kind, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    for name in (TENSORS, STATE, MANIFEST, "."):
+        _to_disk(folder / name)
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    if folder.exists():
+        _remove(folder)
+    os.rename(temporary, folder)
+    _to_disk(folder.parent)
+
+
+def _remove(folder: Path) -> None:
+    """Out of sight in one step, then from the disk: a kill in between leaves no half a checkpoint."""
+    hidden = folder.parent / f".old-{folder.name}-{uuid.uuid4().hex[:12]}"
+    os.rename(folder, hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _described(file: Path) -> dict[str, Any]:
+    with file.open("rb") as content:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(content, "sha256").hexdigest()}
+
+
+def _verify(folder: Path, kind: str) -> None:
+    """Raise CheckpointError unless the folder is a whole, unaltered checkpoint of this kind."""
+    manifest = _manifest(folder)
+    if manifest["kind"] != kind:
+        raise CheckpointError(f"{folder} is a checkpoint of kind '{manifest['kind']}', and '{kind}' is wanted here.")
+    for name in (TENSORS, STATE):
+        file, stated = folder / name, manifest["files"][name]
+        if not file.is_file():
+            raise CheckpointError(f"{folder} is damaged: {name} is missing.")
+        if file.stat().st_size != stated["bytes"]:
+            found = file.stat().st_size
+            raise CheckpointError(
+                f"{folder} is damaged: {name} has {found} bytes, its manifest says {stated['bytes']}."
+            )
+        if _described(file) != stated:
+            raise CheckpointError(f"{folder} is damaged: the content of {name} is not what was written.")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """A manifest of our format with its fields in place, or a CheckpointError."""
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "not there"
+        raise CheckpointError(f"{folder} is {what}: a checkpoint is a folder with {MANIFEST}, {TENSORS} and {STATE}.")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} is no checkpoint, or a damaged one: {MANIFEST} is missing.") from None
+    except (ValueError, RecursionError) as error:  # ValueError: neither JSON nor UTF-8
+        raise CheckpointError(f"{folder} is damaged: {MANIFEST} is no JSON ({error}).") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise CheckpointError(f"{folder} has format {found!r}; this version reads format {FORMAT}.")
+    files = manifest.get("files")
+    whole = isinstance(files, dict) and all(
+        isinstance(files.get(name), dict) and isinstance(files[name].get("sha256"), str) and "bytes" in files[name]
+        for name in (TENSORS, STATE)
+    )
+    if not whole or not isinstance(manifest.get("kind"), str):
+        raise CheckpointError(f"{folder} is damaged: {MANIFEST} lacks its fields.")
+    return manifest
+
+
+def _steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints in a folder, newest first, whatever their dates."""
+    found = (STEP.fullmatch(path.name) for path in folder.glob("step-*"))
+    return sorted((int(match[1]) for match in found if match), reverse=True)
+
+
+def _no_room(folder: Path, error: OSError) -> str:
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(nearest).free
+    return f"{folder} cannot be written ({error.strerror or error}; {free} bytes are free there): the last one is kept."

@@ -1,0 +1,79 @@
+"""Any folder of pictures with one csv of scores (or none: unlabelled)."""
+
+from pathlib import Path
+
+from iqa.datasets import sheet
+from iqa.datasets.assembly import Entry, Listing, assemble
+from iqa.datasets.manifest import DataError, Manifest
+from iqa.datasets.tree import Tree
+
+GIVEN = "split-column"
+
+
+def load(root: Path, name: str, protocol: str, split_seed: int, on_bad: str) -> Manifest:
+    """The manifest of a folder, split by its csv's own column or else by content, 60/20/20."""
+    tree = Tree(root)
+    if not tree.files:
+        raise DataError(f"{root} holds no images: put JPEG, PNG, BMP, TIFF or WebP files there, and a csv of scores")
+    table = _the_csv(root)
+    listing = _unlabelled(tree, name) if table is None else _labelled(tree, name, table)
+    if tree.unnameable:
+        listing.notes.append(f"{tree.unnameable} images have names that are not UTF-8: left out")
+    if protocol == GIVEN and not listing.given:
+        raise DataError(f"{listing.source} has no split column: leave the protocol out, or add the column")
+    return assemble(listing, protocol, split_seed, on_bad)
+
+
+def _the_csv(root: Path) -> Path | None:
+    found = sorted(path for path in root.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise DataError(f"{root} holds {len(found)} csv files ({names}): leave the one with the scores")
+    return found[0] if found else None
+
+
+def _unlabelled(tree: Tree, name: str) -> Listing:
+    entries = [Entry(path, float("nan")) for path in tree.files]
+    notes = [f"no csv in {tree.root}: {len(entries)} images without scores, for pretraining only"]
+    root = Path(tree.inside)
+    return Listing(name, root, root, entries, (0.0, 1.0), scores_are="none (unlabelled)", notes=notes)
+
+
+def _labelled(tree: Tree, name: str, table: Path) -> Listing:
+    """The csv's rows with the files that they mean."""
+    found = sheet.read(table)
+    first: dict[str, sheet.Row] = {}
+    faults, again = list(found.faults), 0
+    for row in found.rows:
+        path, fault = tree.find(row.image)
+        if fault:
+            faults.append(f"line {row.line}: {fault}")
+        elif path not in first:
+            first[path] = row
+        elif (row.opinion, row.part, row.group) == (first[path].opinion, first[path].part, first[path].group):
+            again += 1
+        else:
+            faults.append(f"line {row.line}: {path!r} stands in line {first[path].line} with other values: keep one")
+    entries = [Entry(path, row.opinion, row.part, row.group) for path, row in first.items()]
+    scale, said = _scale([row.opinion for row in first.values()])
+    notes = [*said, *found.notes, *_remarks(tree, table.name, len(first), again)]
+    given = GIVEN if any(row.part for row in found.rows) else ""
+    return Listing(name, Path(tree.inside), table, entries, scale, given=given, faults=faults, notes=notes)
+
+
+def _scale(opinions: list[float]) -> tuple[tuple[float, float], list[str]]:
+    """The guessed range of the scores, and the line that says so."""
+    if not opinions:
+        return (0.0, 1.0), []
+    low, high = sheet.nominal_range(opinions)
+    seen = f"{min(opinions):g}…{max(opinions):g}"
+    return (low, high), [f"scores {seen} taken as on a scale of {low:g}–{high:g}, higher is better"]
+
+
+def _remarks(tree: Tree, table: str, used: int, again: int) -> list[str]:
+    remarks = {
+        f"{tree.loosely_matched} names were found in subfolders, or regardless of case or suffix": tree.loosely_matched,
+        f"{again} lines repeat an earlier one: used once": again,
+        f"{len(tree.files) - used} images of the folder are not in {table}: left out": len(tree.files) - used,
+    }
+    return [line for line, count in remarks.items() if count]

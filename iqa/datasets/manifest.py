@@ -1,0 +1,92 @@
+"""A data set as a table: which picture, which score, which part, which source."""
+
+import dataclasses
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+PARTS = ("train", "validation", "test")
+COLUMNS = {  # name → dtype
+    "path": "str",  # posix, relative to the root
+    "score": "float64",  # [0, 1], higher is better; NaN: unlabelled
+    "opinion": "float64",  # as published, in `score_range`
+    "split": "str",  # one of PARTS
+    "group": "str",  # what an interval counts as one unit: source photograph, chart, else the content
+    "family": "str",  # degradation; "" unknown, "reference" pristine
+    "level": "int64",  # 0 mildest; -1 unknown
+    "digest": "str",  # sha256 of the file, hex
+}
+
+
+class DataError(ValueError):
+    """A data set that cannot be used as asked; the sentence says what to change."""
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """The rows of one data set and what is said about them wherever its numbers appear."""
+
+    name: str
+    root: Path
+    table: "pandas.DataFrame"  # COLUMNS, rows in a fixed order, index 0…n−1
+    score_range: tuple[float, float]  # of `opinion`: the worst and the best, mapped to 0 and 1
+    scores_are: str  # "synthetic (HaarPSI + noise)", "opinion scores"
+    protocol: str  # how the parts were made
+    notes: tuple[str, ...] = ()  # lines for a stage to print: guesses, split, licence
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def file(self, i: int) -> Path:
+        """Where row i's picture lies."""
+        return self.root / self.table["path"].iloc[i]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """32 hex digits of contents, scores and parts: equal wherever and in whatever order the files lie."""
+        columns = (self.table[name] for name in ("digest", "score", "split"))
+        rows = sorted(f"{content}\t{float(score)!r}\t{part}" for content, score, part in zip(*columns, strict=True))
+        return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:32]
+
+    def part(self, name: str) -> "Manifest":
+        """The rows of train, validation or test; maybe none."""
+        if name not in PARTS:
+            raise DataError(f"there is no part {name!r} of a data set: the parts are {', '.join(PARTS)}")
+        return self._where(self.table["split"] == name)
+
+    def references(self) -> "Manifest":
+        """The pristine rows where the set marks them, else all."""
+        pristine = self.table["family"] == "reference"
+        return self._where(pristine) if pristine.any() else self
+
+    def labelled(self) -> "Manifest":
+        """Itself, if every row has a score."""
+        bare = int(self.table["score"].isna().sum())
+        if bare:
+            raise DataError(
+                f"{self.name} has no score for {bare} of its {len(self)} images: "
+                "give a csv with a score for each, or use the folder for pretraining only"
+            )
+        return self
+
+    def with_notes(self, *lines: str) -> "Manifest":
+        """The same rows, more to say."""
+        return dataclasses.replace(self, notes=(*self.notes, *lines))
+
+    def _where(self, rows: Any) -> "Manifest":
+        return dataclasses.replace(self, table=self.table[rows].reset_index(drop=True))
+
+
+def table_of(columns: dict[str, Any]) -> "pandas.DataFrame":
+    """Columns as sequences → a table with COLUMNS' order and types; what is left out is unknown."""
+    import pandas as pd
+
+    count = len(columns["path"])
+    unknown: dict[str, Any] = {"score": float("nan"), "opinion": float("nan"), "level": -1}
+    full = {name: columns.get(name, [unknown.get(name, "")] * count) for name in COLUMNS}
+    return pd.DataFrame({name: pd.Series(full[name], dtype=kind) for name, kind in COLUMNS.items()})

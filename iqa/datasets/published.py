@@ -1,0 +1,129 @@
+"""What the published sets have in common: where they may lie, what to say when they do not, rows to entries."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from iqa.datasets import sheet
+from iqa.datasets.assembly import Entry, Listing, licences
+from iqa.datasets.manifest import DataError
+from iqa.datasets.tree import Tree
+
+DEPTH = 3  # folders below the root that are searched: archives are often unpacked one or two too deep
+Lines = list[tuple[int, dict[str, str]]]  # (line of the file, value by column)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A set as its authors publish it."""
+
+    name: str  # what a person types
+    title: str
+    page: str  # where it is, with its licence
+    tree: str  # what has to lie in the folder
+    annotations: tuple[str, ...]  # names of the file with the scores, the best first, in any letter case
+    count: int  # pictures with a score
+    read: Callable[[Path], Listing]  # annotation file → listing
+
+
+def listing(published: Published, root: str) -> Listing:
+    """Find a set in root/NAME, or in root itself, and read it."""
+    top = Path(os.path.expanduser(root or "."))
+    places = [place for place in (top / published.name, top) if place.is_dir()]
+    found = next((file for place in places if (file := _annotations(place, published.annotations))), None)
+    if found is None:
+        raise DataError(
+            f"there is no {published.title} in {top / published.name} nor {top}: get it from {published.page} "
+            f"(its licence is there), so that the folder holds {published.tree}; "
+            f"`iqa data verify --data={published.name} --data_root={top}` then checks it"
+        )
+    result = published.read(found)
+    about = f"{published.title} in {found.parent}, licence: {published.page}"
+    result.notes[:0] = [about, *(licences(found.parent) if found.parent != result.root else [])]
+    if len(result.entries) != published.count:
+        result.notes.append(f"{len(result.entries)} pictures where {published.count} are published")
+    return result
+
+
+def rows(path: Path, columns: Sequence[str], notes: list[str]) -> tuple[Lines, list[str]]:
+    """The lines of a csv by the names in `columns` (in any letter case), and the faults of those left out."""
+    header, lines = sheet.cells(path, notes)
+    return by_column(path, header, lines, columns)
+
+
+def by_column(path: Path, header: list[str], lines: list, columns: Sequence[str]) -> tuple[Lines, list[str]]:
+    """Pick `columns` out of lines of fields."""
+    plain = [name.casefold() for name in header]
+    for name in columns:
+        if plain.count(name.casefold()) != 1:
+            problem = "no column" if name.casefold() not in plain else "more than one column"
+            raise DataError(f"{path} has {problem} {name!r} among {header}: use the file as it is published")
+    at = {name: plain.index(name.casefold()) for name in columns}
+    good = [(line, fields) for line, fields in lines if len(fields) == len(header)]
+    faults = [
+        f"line {line}: {len(fields)} fields where the header has {len(header)}"
+        for line, fields in lines
+        if len(fields) != len(header)
+    ]
+    return [(line, {name: fields[i].strip() for name, i in at.items()}) for line, fields in good], faults
+
+
+def entries(
+    lines: Lines,
+    tree: Tree,
+    columns: tuple[str, str],
+    bounds: tuple[float, float],
+    build: Callable[[str, float, dict[str, str]], Entry],
+) -> tuple[list[Entry], list[str]]:
+    """Entries of the lines that are right, a sentence for each other one.
+
+    columns: the image's and the opinion's; bounds: the lowest and highest opinion there can be;
+    build: (path, opinion, values) → entry, a ValueError's text being a fault.
+    """
+    found: dict[str, Entry] = {}
+    faults = []
+    for line, values in lines:
+        path, fault = tree.find(values[columns[0]])
+        opinion, wrong = sheet.number(values[columns[1]])
+        if not wrong and not bounds[0] <= opinion <= bounds[1]:
+            wrong = f"is {opinion:g}, outside {bounds[0]:g}…{bounds[1]:g}: use the file as it is published"
+        fault = fault or (f"the {columns[1]} of {path!r} {wrong}" if wrong else "")
+        if not fault and path in found:
+            fault = f"{path!r} stands there twice: keep one line"
+        if fault:
+            faults.append(f"line {line}: {fault}")
+            continue
+        try:
+            found[path] = build(path, opinion, values)
+        except ValueError as error:
+            faults.append(f"line {line}: {error}")
+    return list(found.values()), faults
+
+
+def subfolder(root: Path, names: Sequence[str], tree: str) -> Path:
+    """The first of `names` that is a folder below `root` (or beside its annotations), in any letter case."""
+    for place in (root, root.parent):
+        inside = {path.name.casefold(): path for path in sorted(place.iterdir()) if path.is_dir()}
+        for name in names:
+            if name.casefold() in inside:
+                return inside[name.casefold()]
+    raise DataError(f"{root} has no folder {' nor '.join(map(repr, names))}: it should hold {tree}")
+
+
+def _annotations(place: Path, names: tuple[str, ...]) -> Path | None:
+    """The annotation file: the best name first, then the shallowest."""
+    wanted = {name.casefold(): rank for rank, name in enumerate(names)}
+    found: list[tuple[int, int, str]] = []
+    level = [str(place)]
+    for depth in range(DEPTH + 1):
+        below: list[str] = []
+        for folder in level:
+            with os.scandir(folder) as inside:
+                for entry in inside:
+                    if entry.name.casefold() in wanted and entry.is_file():
+                        found.append((wanted[entry.name.casefold()], depth, entry.path))
+                    elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                        below.append(entry.path)
+        level = sorted(below)
+    return Path(min(found)[2]) if found else None

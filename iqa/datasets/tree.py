@@ -1,0 +1,88 @@
+"""Which pictures lie in a folder, and which of them a name means; nothing outside the folder is ever reached."""
+
+import os
+import unicodedata
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+from iqa import images
+
+
+class Tree:
+    """The image files under a root by their posix path relative to it; hidden ones and links that lead out are left."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.inside = os.path.realpath(root)
+        found = self._walk(self.inside, "")
+        self.files = sorted(path for path in found if _is_utf8(path))  # tables and trackers hold nothing else
+        self.unnameable = len(found) - len(self.files)
+        self.loosely_matched = 0
+        self._exact = set(self.files)
+        self._named: dict[str, list[str]] = defaultdict(list)
+        self._loose: dict[str, set[str]] = defaultdict(set)
+        for path in self.files:
+            pure = PurePosixPath(path)
+            self._named[pure.name].append(path)
+            for key in (path, pure.name, pure.stem):
+                self._loose[_folded(key)].add(path)
+
+    def find(self, name: str) -> tuple[str, str]:
+        """(path, "") of the picture that a csv's name means, or ("", what is wrong).
+
+        The exact path first, then the exact file name in any subfolder, then either regardless of letter case,
+        Unicode form and a missing suffix; two candidates are a fault.
+        """
+        pure = PurePosixPath(name)
+        if str(pure) in self._exact:
+            return str(pure), ""
+        if "\0" in name or pure.is_absolute() or ".." in name.replace("\\", "/").split("/"):
+            return "", f"{name!r} leads out of the folder: give a path inside it"
+        found = sorted(self._named.get(name, [])) or sorted(self._loose.get(_folded(str(pure)), set()))
+        if len(found) == 1:
+            self.loosely_matched += 1
+            return found[0], ""
+        if found:
+            return "", f"{name!r} may be {found[0]!r} or {found[1]!r}: give the whole path"
+        return "", f"{name!r} {self._why_not(pure)}"
+
+    def _why_not(self, pure: PurePosixPath) -> str:
+        path = os.path.join(self.inside, pure)
+        if os.path.lexists(path):
+            if not self._within(path):
+                return "is a link that leads out of the folder: put the file itself there"
+            if not os.path.isfile(path):
+                return "is not a file: put an image file there"
+            return f"has none of the suffixes {', '.join(sorted(images.SUFFIXES))}: rename it"
+        return f"is not in {str(self.root)!r}: add the image, or remove the line"
+
+    def _walk(self, folder: str, prefix: str) -> list[str]:
+        """Image files below `folder`; linked folders are not entered, so a loop of links ends."""
+        found = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    found += self._walk(entry.path, f"{prefix}{entry.name}/")
+                elif self._is_picture(entry):
+                    found.append(prefix + entry.name)
+        return found
+
+    def _is_picture(self, entry: os.DirEntry) -> bool:
+        if os.path.splitext(entry.name)[1].lower() not in images.SUFFIXES:
+            return False
+        if entry.is_symlink():
+            return self._within(entry.path) and os.path.isfile(entry.path)
+        return entry.is_file()
+
+    def _within(self, path: str) -> bool:
+        return os.path.commonpath([self.inside, os.path.realpath(path)]) == self.inside
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,122 @@
+"""A cell: one stage with one config, keyed by everything that can change its result, run once."""
+
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from iqa import checkpoint, datasets, machine, tracking
+from iqa.config import fingerprint, flatten, load
+from iqa.experiment import code
+from iqa.stages import stage as stage_of
+
+Show = Callable[[str, int, dict[str, float]], None]  # what the console does with a record
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A stage, its config, and the key under which its result is found again."""
+
+    stage: str
+    config: Any
+    key: str
+    tags: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        """As the run is called: stage, arm and seed where there are any."""
+        seed = f"seed {self.tags['seed']}" if "seed" in self.tags else ""
+        return " ".join(part for part in (self.tags.get("arm", ""), self.stage, seed) if part)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished cell: its run, and whether it was there already."""
+
+    run_id: str
+    reused: bool
+
+
+def runs_folder() -> Path:
+    """Where run directories live: $IQA_RUNS, else ./runs."""
+    return Path(os.environ.get("IQA_RUNS", "runs"))
+
+
+def cell(stage: str, config: BaseModel, tags: dict[str, str]) -> Cell:
+    """The cell of a config. Reads (or hashes) the data and the input checkpoint, so that bad input ends here."""
+    parts = [stage, fingerprint(config, identities(stage, config)), code.digest(stage)]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    seed = {"seed": str(config.seed)} if hasattr(config, "seed") else {}
+    return Cell(stage, config, key, {"stage": stage, "cell": key} | seed | tags)
+
+
+def identities(stage: str, config: Any) -> dict[str, str]:
+    """Digests of what the config points to: data sets and input weights."""
+    if stage == "evaluate":
+        sets = [datasets.load(name, config.targets.root, on_bad=config.targets.on_bad) for name in config.targets.names]
+        return {"targets.names": ",".join(one.digest for one in sets), "weights": weights_identity(config.weights)}
+    told = config.data
+    data = datasets.load(told.name, told.root, told.protocol, told.split_seed, told.on_bad)
+    return {"data.name": data.digest, "model.weights": weights_identity(config.model.weights)}
+
+
+def weights_identity(weights: str) -> str:
+    """A name (bundled, timm, random) stands for itself; a file or an artifact for its content."""
+    if weights in ("bundled", "timm", "random"):
+        return weights
+    path = tracking.resolve(weights)
+    if path.is_dir():
+        return checkpoint.digest(path)
+    if not path.is_file():
+        raise ValueError(f"There are no weights at {weights}: give bundled, timm, random, a file or runs:/ID/encoder.")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def finished(keys: set[str]) -> dict[str, str]:
+    """{cell key: run id} of the newest finished run of each key, by one query."""
+    rows = tracking.rows(filter="attributes.status = 'FINISHED'")
+    return {row.tags["cell"]: row.run_id for row in reversed(rows) if row.tags.get("cell") in keys}
+
+
+def compute(cell: Cell, *, parent: str | None = None, show: Show | None = None, command: str = "") -> Result:
+    """Run a cell to its end, going on where an interrupted or failed attempt stopped."""
+    folder = folder_of(cell)
+    tags = cell.tags | {"iqa.command": command or repeat(cell)}
+    tags |= {f"machine.{name}": value for name, value in machine.describe().items()}
+    params = flatten(cell.config)
+    with tracking.open_run(cell.stage, folder, name=cell.title, params=params, tags=tags, parent=parent) as run:
+        write_config(run, cell)
+        for number, record in enumerate(stage_of(cell.stage)(cell.config, run), start=1):
+            if show is not None:
+                show(cell.title, number, record)
+        return Result(run.run_id, reused=False)
+
+
+def folder_of(cell: Cell) -> Path:
+    """The folder of the unfinished attempt at this cell, else of a new one: runs/STAGE-KEY/N."""
+    top = runs_folder() / f"{cell.stage}-{cell.key[:12]}"
+    tried = sorted((int(path.name) for path in top.glob("[0-9]*") if path.name.isdigit()), reverse=True)
+    if tried and not tracking.is_finished(top / str(tried[0])):
+        return top / str(tried[0])
+    return top / str(tried[0] + 1 if tried else 1)
+
+
+def write_config(run: Any, cell: Cell) -> None:
+    """The resolved config as an artifact."""
+    file = run.folder / "config.json"
+    file.write_text(json.dumps(cell.config.model_dump(), indent=2) + "\n", encoding="utf-8")
+    run.artifact(file)
+
+
+def repeat(cell: Cell) -> str:
+    """The command that repeats this step alone: what differs from the preset it came from."""
+    preset = cell.tags.get("preset", "demo")
+    config, default = flatten(cell.config), flatten(load(cell.stage, {}, preset))
+    given = [f"--{name}={value}" for name, value in config.items() if value != default[name]]
+    return shlex.join(["iqa", cell.stage, f"--preset={preset}", *given])

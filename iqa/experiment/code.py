@@ -1,0 +1,65 @@
+"""Which code a stage's result depends on, and its identity: syntax trees, not text."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent
+
+
+@cache
+def digest(stage: str) -> str:
+    """SHA-256 over the syntax trees, without docstrings, of every module of iqa that a stage imports.
+
+    Comments, layout and docstrings may change without making a finished cell stale.
+    """
+    hasher = hashlib.sha256()
+    for file in sorted(modules(PACKAGE / "stages" / f"{stage}.py")):
+        hasher.update(f"{file.relative_to(PACKAGE)}\n{ast.dump(stripped(parsed(file)))}\n".encode())
+    return hasher.hexdigest()
+
+
+def modules(file: Path) -> set[Path]:
+    """The file and everything inside iqa that it imports, at whatever depth."""
+    found: set[Path] = set()
+    waiting = [file]
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += imported(parsed(module), module)
+    return found
+
+
+def imported(tree: ast.Module, file: Path) -> list[Path]:
+    """The files of iqa that a module's import statements name, function-level ones included."""
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            inside = file.relative_to(PACKAGE.parent).parent.parts[: None if node.level < 2 else 1 - node.level]
+            origin = ".".join([*(inside if node.level else ()), *([node.module] if node.module else [])])
+            names += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
+    return [path for name in names if name.split(".")[0] == "iqa" for path in located(name)]
+
+
+def located(name: str) -> list[Path]:
+    """iqa.x.y → its file, and the __init__ of each package on the way; [] for a name inside a module."""
+    parts = name.split(".")
+    path = PACKAGE.parent.joinpath(*parts)
+    files = [PACKAGE.parent.joinpath(*parts[: i + 1], "__init__.py") for i in range(len(parts))]
+    return [file for file in [*files, path.with_suffix(".py")] if file.is_file()]
+
+
+def stripped(tree: ast.Module) -> ast.Module:
+    """The tree without its docstrings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:]
+    return tree
+
+
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))

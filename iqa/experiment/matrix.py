@@ -1,0 +1,125 @@
+"""The matrix: an experiment's file → arms × seeds → the configs of its steps."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from iqa.config import FLAT, STAGES, ConfigError, Section, field_names, load, unknown
+
+FOLDER = Path("experiments")  # of the project, where people add their own
+SHARED = {"smoke": "demo", "frugal": "paper"}  # presets that run another one's arms
+
+
+class Arm(Section):
+    """One way to get a model: what it overrides in fine-tuning, and in pretraining if it has that stage."""
+
+    title: str
+    pretrain: dict[str, Any] | None = None
+    finetune: dict[str, Any] = {}
+
+
+class Contrast(Section):
+    """A difference that the report decides."""
+
+    name: str
+    treatment: str
+    baseline: str
+
+
+class Experiment(Section):
+    """One file of experiments/: declared before the first result."""
+
+    name: str
+    title: str
+    preset: str
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    arms: Annotated[dict[str, Arm], Field(min_length=1)]
+    contrasts: tuple[Contrast, ...] = ()
+    demonstration: str = ""  # why its numbers are no evidence; "" = they are meant as evidence
+    notes: tuple[str, ...] = ()
+
+
+class Plan(Section):
+    """An experiment with its overrides sorted by stage."""
+
+    experiment: Experiment
+    preset: str
+    overrides: dict[str, dict[str, Any]]
+
+    def pretraining(self, arm: str, seed: int) -> Any | None:
+        """The pretraining of an arm, or None if it has none."""
+        own = self.experiment.arms[arm].pretrain
+        return None if own is None else load("pretrain", self._own("pretrain", own, seed), self.preset)
+
+    def finetuning(self, arm: str, seed: int, encoder: str = "") -> Any:
+        """The fine-tuning of an arm, from the encoder that its pretraining left, if it has one."""
+        values = self._own("finetune", self.experiment.arms[arm].finetune, seed)
+        if encoder:
+            values |= {"model.weights": encoder, "model.encoder": ""}
+        return load("finetune", values, self.preset)
+
+    def evaluation(self, model: str) -> Any:
+        """The evaluation of a model on the target sets."""
+        return load("evaluate", self.overrides["evaluate"] | {"weights": model}, self.preset)
+
+    def _own(self, stage: str, arm: dict[str, Any], seed: int) -> dict[str, Any]:
+        def full(values: dict[str, Any]) -> dict[str, Any]:
+            return {FLAT[stage].get(name, name): value for name, value in values.items()}
+
+        return full(self.overrides[stage]) | full(arm) | {"seed": seed}
+
+
+def read(name: str) -> Experiment:
+    """experiments/NAME.yaml, or the file itself. Raises ConfigError with everything that is wrong in it."""
+    file = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not file.is_file():
+        raise ConfigError(unknown("experiment", name, sorted(path.stem for path in FOLDER.glob("*.yaml"))))
+    try:
+        found = Experiment.model_validate({"name": file.stem} | yaml.safe_load(file.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        faults = [f"{file}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}." for fault in error.errors()]
+        raise ConfigError("\n".join(faults)) from None
+    for contrast in found.contrasts:
+        for arm in (contrast.treatment, contrast.baseline):
+            if arm not in found.arms:
+                raise ConfigError(f"{file}: contrast {contrast.name}: {unknown('arm', arm, list(found.arms))}")
+    return found
+
+
+def plan(name: str, preset: str, seeds: str, overrides: dict[str, Any]) -> Plan:
+    """The experiment as this command wants it; without a name the preset's, without either the demo.
+
+    An override STAGE.FIELD goes to that stage, a bare FIELD to every stage that has it. Raises ConfigError.
+    """
+    stem = Path(preset).stem
+    experiment = read(name or SHARED.get(stem, stem) or "demo")
+    if seeds:
+        experiment = experiment.model_copy(update={"seeds": read_seeds(seeds)})
+    sorted_out: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
+    faults = []
+    for given, value in overrides.items():
+        stage, _, field = given.partition(".")
+        takers = [stage] if stage in STAGES else [s for s in STAGES if given in FLAT[s] or given in field_names(s)]
+        if not takers or given == "seed":
+            valid = ["seeds", *FLAT["pretrain"], *FLAT["finetune"], *FLAT["evaluate"]]
+            faults.append(unknown("parameter", given, [n for n in valid if n != "seed"], " of the experiment"))
+        for taker in takers:
+            sorted_out[taker][field if stage in STAGES else given] = value
+    if faults:
+        raise ConfigError("\n".join(faults))
+    sorted_out["evaluate"].pop("weights", None)  # the experiment evaluates its own models
+    return Plan(experiment=experiment, preset=preset or experiment.preset, overrides=sorted_out)
+
+
+def read_seeds(text: str) -> tuple[int, ...]:
+    """"0,1,2" or "0-7" → the seeds."""
+    try:
+        ends = [part.split("-") for part in text.split(",")]
+        seeds = [seed for end in ends for seed in range(int(end[0]), int(end[-1]) + 1)]
+    except ValueError:
+        raise ConfigError(f"seeds = '{text}': write them as 0,1,2 or as 0-7.") from None
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ConfigError(f"seeds = '{text}': at least one seed, and each of them once.")
+    return tuple(seeds)

@@ -1,0 +1,115 @@
+"""The computer that this runs on: device, threads, memory, and what it says of itself."""
+
+import ctypes
+import os
+import platform
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
+LARGEST, TOP_PAD = 2**31 - 1, 256 << 20  # bytes
+CORES = torch.get_num_threads()  # what torch chose at the start: physical cores, or OMP_NUM_THREADS
+MIB, GIB = 2**20, 2**30
+
+
+class MachineError(ValueError):
+    """Something was asked of this computer that it does not have."""
+
+
+def device(name: str = "auto") -> torch.device:
+    """auto (the fastest there is) | cuda | mps | cpu → that device; MachineError where it is missing."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in present.items() if there))
+    if name not in present:
+        raise MachineError(f"'{name}' is no device: auto, {', '.join(present)} are.")
+    if not present[name]:
+        there = " and ".join(kind for kind, there in present.items() if there)
+        raise MachineError(
+            f"This computer, or its build of torch, has no {name} device, only {there}: use auto or cpu."
+        )
+    return torch.device(name)
+
+
+def threads(count: int = 0) -> int:
+    """Give torch's operations `count` threads, 0 = as many as this process may use cores; returns the number set."""
+    chosen = count or min(CORES, cores())
+    torch.set_num_threads(chosen)
+    return chosen
+
+
+def cores() -> int:
+    """CPU cores that this process may use: affinity and a container's quota count."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": microseconds of CPU time in each period; or "max …"
+    if quota.is_file():
+        share, period = quota.read_text().split()
+        allowed = allowed if share == "max" else min(allowed, max(1, int(share) // int(period)))
+    return allowed
+
+
+def keep_memory() -> bool:
+    """Let glibc keep big blocks from step to step instead of asking the kernel for zeroed pages again.
+
+    Freed memory stays with the process: resident memory stays at its peak. Elsewhere nothing happens, and False.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if libc is None or not hasattr(libc, "gnu_get_libc_version"):
+        return False
+    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, LARGEST), (M_TOP_PAD, TOP_PAD))
+    return all([libc.mallopt(parameter, value) == 1 for parameter, value in settings])
+
+
+def channels_last(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on the device, in the memory layout that convolutions are fast in there."""
+    model.to(device)
+    return model if device.type == "mps" else model.to(memory_format=torch.channels_last)
+
+
+def deterministic(device: torch.device) -> None:
+    """On a CPU the same steps give the same bits from now on; on others torch is left to choose what is fast."""
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, helps nobody
+
+
+def peak_memory_mb(device: torch.device | None = None) -> float:
+    """The most memory this process has had resident, in MiB; of a CUDA device, what was allocated there at most."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MIB
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage's figure begins with the parent's at the fork
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB  # bytes on macOS
+
+
+def describe() -> dict[str, str | int | float]:
+    """Hardware and software as a report shows them; memory in GiB."""
+    gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    names = sorted({gpu.name for gpu in gpus}) or (["Apple MPS"] if torch.backends.mps.is_available() else ["none"])
+    return {
+        "cpu": _cpu(),
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+        "ram_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB, 1),
+        "gpu": ", ".join(names),
+        "gpus": len(gpus),
+        "gpu_memory_gb": round(sum(gpu.total_memory for gpu in gpus) / GIB, 1),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda or "none",
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def _cpu() -> str:
+    """The processor's trade name where the system tells it, else its architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()

@@ -1,0 +1,180 @@
+"""The report: rows and artifacts → tables, figures, marks → HTML and Markdown. It never loads a model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iqa.report import claims, cost, figures, html, markdown, provenance, results, setup, training
+from iqa.report.claims import Comparison
+from iqa.report.document import (
+    Cell,
+    Document,
+    Figure,
+    Number,
+    Table,
+    csv_text,
+    missing,
+    numbers,
+    plain,
+    say,
+    table_csv,
+    walk,
+)
+from iqa.report.evidence import Evidence, Fetch, History, ReportError, Row, describe
+from iqa.report.links import Links
+
+__all__ = ["Report", "ReportError", "build", "describe", "headline"]
+
+BIASED = (
+    "demonstration: synthetic pseudo-scores, and pretraining shares the degradations that made them; "
+    "this demo is biased towards pretraining"
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, and what its caller wants to say about it.
+
+    headline: one sentence with the mark; markdown_summary: the headline and the main table, for the parent run's
+    description; metrics: name → value, for the parent run; missing: the commands that would fill the holes.
+    """
+
+    folder: Path
+    html: Path
+    markdown: Path
+    headline: str
+    markdown_summary: str
+    metrics: dict[str, float]
+    missing: tuple[str, ...]
+
+
+def build(
+    rows: Sequence[Row],
+    history: History,
+    fetch: Fetch,
+    experiment: Mapping[str, Any],
+    url: Callable[[str], str],
+    folder: Path,
+) -> Report:
+    """Write folder/report.html, report.md, figures/, tables/ and numbers.csv. Same inputs, same bytes.
+
+    history(run id, key) → [(step, value)]; fetch(run id, artifact path) → local file, OSError or ValueError if there
+    is none; url(run id) → the run's page; experiment: name, preset, demonstration, arms {arm: {"title",
+    "pretrain"}}, seeds, contrasts, data, targets, commands {describe(stage, arm, seed): command}, notes; also title,
+    command (of the whole experiment) and failed (sentences).
+    """
+    evidence = _checked(rows, history, fetch, experiment)
+    comparisons = claims.compare(evidence)
+    document = compose(evidence, comparisons)
+    names = {row.run_id: row.name for row in rows}
+    page, text = html.render(document, Links(url, names)), markdown.render(document, Links(url, names))
+    _write(folder, document, page, text)
+    return Report(
+        folder=folder,
+        html=folder / "report.html",
+        markdown=folder / "report.md",
+        headline=plain(document.headline),
+        markdown_summary=_summary(evidence, document),
+        metrics=results.headline_metrics(evidence, comparisons),
+        missing=missing(document),
+    )
+
+
+def headline(rows: Sequence[Row], history: History, fetch: Fetch, experiment: Mapping[str, Any]) -> str:
+    """The result in one sentence, with its mark by rule."""
+    evidence = _checked(rows, history, fetch, experiment)
+    return plain(_headline(evidence, claims.compare(evidence)))
+
+
+def compose(evidence: Evidence, comparisons: Sequence[Comparison]) -> Document:
+    """The document, in the order of the seed's."""
+    return Document(
+        evidence.experiment.get("title")
+        or f"Does quality-aware pretraining help? Experiment {evidence.experiment['name']}",
+        _banner(evidence.experiment.get("demonstration", False)),
+        _headline(evidence, comparisons),
+        (
+            setup.overview(evidence),
+            setup.methodology(evidence),
+            setup.setup(evidence),
+            results.results(evidence, comparisons),
+            training.training(evidence),
+            figures.visualisations(evidence, comparisons),
+            cost.cost(evidence),
+            provenance.runs_table(evidence),
+            provenance.deviations(evidence),
+            provenance.reproducibility(evidence),
+            provenance.references(),
+        ),
+    )
+
+
+def _checked(rows: Sequence[Row], history: History, fetch: Fetch, experiment: Mapping[str, Any]) -> Evidence:
+    """The evidence, once the experiment says what a report needs; raises ReportError naming what it lacks."""
+    lacking = [key for key in ("name", "arms", "seeds", "data") if not experiment.get(key)]
+    if lacking:
+        raise ReportError(f"The experiment declares no {', no '.join(lacking)}: add it to the experiment's file.")
+    arms = list(experiment["arms"])
+    for contrast in experiment.get("contrasts", ()):
+        strange = [contrast[side] for side in ("treatment", "baseline") if contrast[side] not in arms]
+        if strange:
+            raise ReportError(f"Contrast {contrast['name']} names the arm '{strange[0]}'; there are {', '.join(arms)}.")
+    return Evidence(rows, history, fetch, experiment)
+
+
+def _banner(demonstration: bool | str) -> str:
+    if isinstance(demonstration, str) and demonstration:
+        return demonstration if demonstration.lower().startswith("demonstration") else f"demonstration: {demonstration}"
+    return BIASED if demonstration else ""
+
+
+def _headline(evidence: Evidence, comparisons: Sequence[Comparison]) -> Cell:
+    """The first contrast on the test part of its own data; without contrasts, how many runs there are."""
+    prefix = "Demonstration. " if evidence.experiment.get("demonstration") else ""
+    own = [one for one in comparisons if one.kind == "own"]
+    if own:
+        return say(prefix, *claims.sentence(evidence, own[0]))
+    arm = evidence.arms[0]
+    return say(f"{prefix}{evidence.title(arm)} on {evidence.own} (test): SRCC ", *results.own_srcc(evidence, arm), ".")
+
+
+def _summary(evidence: Evidence, document: Document) -> str:
+    """Without links: the runs are nested under the run that carries this description."""
+    main = results.main_table(evidence, quoted=False)
+    lines = [main.columns, ["---"] * len(main.columns), *([plain(one) for one in row] for row in main.rows)]
+    body = "\n".join(f"| {' | '.join(part.replace('|', '/') for part in line)} |" for line in lines)
+    banner = f"**{document.banner}**\n\n" if document.banner else ""
+    return f"{banner}{plain(document.headline)}\n\n{body}\n"
+
+
+def _write(folder: Path, document: Document, page: str, text: str) -> None:
+    """All files; figures and tables of an earlier report do not stay behind."""
+    for part in ("figures", "tables"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        for old in sorted((folder / part).glob("*.[pc][ns][gv]")):
+            old.unlink()
+    for block in walk(document.sections):
+        if isinstance(block, Figure):
+            for panel in block.panels:
+                (folder / "figures" / f"{block.name}-{panel.name}.png").write_bytes(panel.png)
+            _text(folder / "figures" / f"{block.name}.csv", csv_text(block.header, block.data))
+        elif isinstance(block, Table):
+            _text(folder / "tables" / f"{block.name}.csv", table_csv(block))
+    _text(folder / "numbers.csv", _numbers_csv(numbers(document)))
+    _text(folder / "report.md", text)
+    _text(folder / "report.html", page)
+
+
+def _numbers_csv(found: Sequence[Number]) -> str:
+    """Every number of the report with its computation and its runs: what a checker recomputes."""
+    lines = [
+        (one.what, part, value, one.text, " ".join(one.runs))
+        for one in found
+        for part, value in zip(one.parts, one.values, strict=True)
+    ]
+    return csv_text(("what", "part", "value", "shown", "runs"), lines)
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,164 @@
+"""What is decided: paired differences between two arms, with the interval and the mark that the rules give them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from iqa import statistics
+from iqa.report.document import Atom, Cell, Number, Text, Undefined, say
+from iqa.report.evidence import Evidence, Predictions
+
+MARGINS = {"own": statistics.MARGIN_KONIQ, "cross": statistics.MARGIN_ACROSS}
+MEANING = {
+    "✓": "better",
+    "✓ small": "better, by less than 0.003",
+    "✗": "worse",
+    "≈": "equal within the margin",
+    "?": "undecided",
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Treatment minus baseline on one data set, or on all targets together (`dataset` then names them all).
+
+    delta_plcc: of each seed pair; hole: what stands in the place of a value; mark: only where something is decided.
+    """
+
+    name: str
+    treatment: str
+    baseline: str
+    dataset: str
+    kind: str  # own | target | cross
+    seeds: tuple[int, ...] = ()
+    runs: tuple[str, ...] = ()
+    delta_plcc: tuple[float, ...] = ()
+    contrast: statistics.Contrast | None = None
+    hole: Atom | None = None
+    mark: str = ""
+
+    @property
+    def found(self) -> statistics.Contrast:
+        """The contrast of a comparison without a hole."""
+        assert self.contrast is not None, f"{self.name} on {self.dataset} has a hole"
+        return self.contrast
+
+    @property
+    def has_interval(self) -> bool:
+        """Two pairs at least, and a spread to estimate from."""
+        return self.contrast is not None and self.contrast.S > 1 and math.isfinite(self.contrast.low)
+
+
+def compare(evidence: Evidence) -> list[Comparison]:
+    """Every contrast on every data set, then on the targets together; the decisive ones carry their mark."""
+    found: list[Comparison] = []
+    for declared in evidence.experiment.get("contrasts", ()):
+        arms = (declared["name"], declared["treatment"], declared["baseline"])
+        found.append(_compared(evidence, *arms, evidence.own, "own"))
+        targets = [_compared(evidence, *arms, target, "target") for target in evidence.targets]
+        found += [*targets, _together(targets)] if len(targets) > 1 else [replace(one, kind="cross") for one in targets]
+    return _marked(found)
+
+
+def sentence(evidence: Evidence, comparison: Comparison) -> Cell:
+    """The comparison in words, by rule."""
+    arms = f"{evidence.title(comparison.treatment)} against {evidence.title(comparison.baseline)}"
+    where = f"{comparison.dataset} (test)" if comparison.kind == "own" else comparison.dataset
+    if comparison.hole is not None:
+        return say(f"{arms} on {where}: ", comparison.hole)
+    verdict = f": {comparison.mark} {MEANING[comparison.mark]}" if comparison.mark else ""
+    return say(f"{arms} on {where}: ΔSRCC ", delta_srcc(comparison), f", {_pairs(comparison)}{verdict}.")
+
+
+def delta_srcc(comparison: Comparison) -> Number:
+    """ΔSRCC with its crossed interval where there is one."""
+    what, found = f"mean over seed pairs of ΔSRCC on {comparison.dataset}", comparison.found
+    if not comparison.has_interval:
+        return Number((found.delta,), "{0:+.4f}", comparison.runs, what)
+    values, parts = (found.delta, found.low, found.high), ("mean", "low", "high")
+    return Number(values, "{0:+.4f} [{1:+.4f}, {2:+.4f}]", comparison.runs, f"{what}, 95% crossed interval", parts)
+
+
+def _pairs(comparison: Comparison) -> str:
+    pairs = len(comparison.seeds)
+    words = f"{pairs} seed pair{'s' if pairs != 1 else ''}"
+    if comparison.has_interval:
+        return words
+    return f"{words}, no interval" + ("" if pairs == 1 else f": {comparison.found.why.rstrip('.')}")
+
+
+def _compared(evidence: Evidence, name: str, treatment: str, baseline: str, dataset: str, kind: str) -> Comparison:
+    bare = Comparison(name, treatment, baseline, dataset, kind)
+    stage = evidence.stage_of(dataset)
+    seeds = [s for s in evidence.seeds if evidence.run(stage, treatment, s) and evidence.run(stage, baseline, s)]
+    if not seeds:
+        holes = [*evidence.missing(stage, treatment), *evidence.missing(stage, baseline)]
+        return replace(bare, hole=holes[0] if holes else Text("no seeds are declared"))
+    sides = [[evidence.predictions(stage, arm, seed, dataset) for seed in seeds] for arm in (treatment, baseline)]
+    hole = mismatch([one for side in sides for one in side], dataset)
+    if hole is not None:
+        return replace(bare, hole=hole)
+    ours, theirs = [[one for one in side if isinstance(one, Predictions)] for side in sides]
+    return _measured(replace(bare, seeds=tuple(seeds)), ours, theirs)
+
+
+def _measured(bare: Comparison, ours: Sequence[Predictions], theirs: Sequence[Predictions]) -> Comparison:
+    from iqa import metrics
+
+    scores, units = ours[0].scores, ours[0].units
+    runs = tuple(one.run for pair in zip(ours, theirs, strict=True) for one in pair)
+    treatment, baseline = (np.stack([one.values for one in side]) for side in (ours, theirs))
+    contrast = statistics.crossed(treatment, baseline, scores, units)
+    if math.isnan(contrast.delta):
+        reasons = (metrics.undefined(one.values, scores) for one in (*ours, *theirs))
+        return replace(bare, runs=runs, hole=Undefined(next(filter(None, reasons), contrast.why), runs))
+    plcc = [[metrics.plcc(one.values, scores) for one in side] for side in (ours, theirs)]
+    delta_plcc = tuple(a - b for a, b in zip(*plcc, strict=True))
+    return replace(bare, runs=runs, delta_plcc=delta_plcc, contrast=contrast)
+
+
+def _together(targets: Sequence[Comparison]) -> Comparison:
+    """The mean over targets, of the seeds that all of them have."""
+    first = targets[0]
+    bare = replace(first, dataset=" + ".join(one.dataset for one in targets), kind="cross", contrast=None, hole=None)
+    hole = next((one.hole for one in targets if one.hole is not None), None)
+    if hole is not None:
+        return replace(bare, seeds=(), delta_plcc=(), hole=hole)
+    return replace(
+        bare,
+        runs=tuple(dict.fromkeys(run for one in targets for run in one.runs)),
+        delta_plcc=tuple(np.mean([one.delta_plcc for one in targets], axis=0).tolist()),
+        contrast=statistics.macro([one.found for one in targets]),
+    )
+
+
+def _marked(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Marks on the decisive comparisons (own test, targets together), p adjusted by Holm over all of them."""
+    decisive = [at for at, one in enumerate(comparisons) if one.kind != "target"]
+    ps = [comparisons[at].found.p if comparisons[at].has_interval else math.nan for at in decisive]
+    adjusted = dict(zip(decisive, statistics.holm(ps), strict=True))
+    return [
+        replace(one, mark=_mark(one, adjusted[at])) if at in adjusted else one for at, one in enumerate(comparisons)
+    ]
+
+
+def _mark(one: Comparison, p: float) -> str:
+    """By the rule of `statistics.mark`; nothing to decide on is '?'. No single set may be wholly below 0 for ✓."""
+    if one.contrast is None:
+        return "?"
+    return statistics.mark(statistics.Part(one.contrast, MARGINS[one.kind]), p, guards=one.contrast.parts)
+
+
+def mismatch(answers: Sequence[Predictions | Undefined], dataset: str) -> Undefined | None:
+    """Why these predictions cannot be paired, if they cannot."""
+    for one in answers:
+        if isinstance(one, Undefined):
+            return one
+    found = [one for one in answers if isinstance(one, Predictions)]
+    for one in found[1:]:
+        if one.paths != found[0].paths or not np.array_equal(one.scores, found[0].scores):
+            pair = (found[0].run, one.run)
+            return Undefined(f"runs {pair[0]} and {pair[1]} tested different images or scores of {dataset}", pair)
+    return None

@@ -1,0 +1,91 @@
+"""What it cost: the runs' own measurements, and the sizes of what they left. Nothing here is typed by hand."""
+
+import json
+
+from iqa.report.document import Cell, Number, Paragraph, Section, Table, Undefined, say
+from iqa.report.evidence import FINISHED, PLAIN, Evidence, Row, Unit, count, duration, mean
+
+COST: dict[str, tuple[str, int, Unit]] = {  # metric → heading, digits, unit
+    "cost/hours": ("Time", 1, PLAIN),
+    "cost/epoch_s": ("Per epoch", 1, (1.0, " s")),
+    "cost/images_per_s": ("Images per s", 1, PLAIN),
+    "cost/data_wait": ("Data wait", 1, (100.0, " %")),
+    "cost/peak_memory_mb": ("Peak memory", 0, (1.0, " MB")),
+}
+STAGES = ("pretrain", "finetune", "evaluate")
+TENSORS, MANIFEST = "tensors.safetensors", "manifest.json"  # of an artifact's folder
+
+
+def cost(evidence: Evidence) -> Section:
+    """Time, speed and memory of each stage; size of the models on disk."""
+    parts = (
+        Section("Training time breakdown", (time_table(evidence), *_total(evidence))),
+        Section("Model size", (size_table(evidence),)),
+    )
+    return Section("Computational cost", (), parts)
+
+
+def time_table(evidence: Evidence) -> Table:
+    """A row for each stage of each arm, per run."""
+    rows = []
+    for stage in STAGES if evidence.targets else STAGES[:2]:
+        for arm in evidence.pretrained if stage == "pretrain" else evidence.arms:
+            cells = [_cost(evidence, stage, arm, key) for key in COST]
+            name = f"{stage}, {evidence.title(arm)}"
+            rows.append((say(name), *cells, _elapsed(evidence, stage, arm), count(evidence, stage, arm)))
+    caption = say(
+        "Per run, mean ± std over seeds. Time: as the stage measured it; elapsed: from the run's start to its end, "
+        "pauses included."
+    )
+    columns = ("Stage, model", *(title for title, *_ in COST.values()), "Elapsed", "Seeds")
+    return Table("cost", caption, columns, tuple(rows), stack=True)
+
+
+def size_table(evidence: Evidence) -> Table:
+    """Bytes of the weights that each arm's first model and encoder occupy, as their manifests state them."""
+    rows = []
+    for stage, artifact in (("pretrain", "encoder"), ("finetune", "model")):
+        for arm in evidence.pretrained if stage == "pretrain" else evidence.arms:
+            found = evidence.runs(stage, arm)
+            cell: Cell = (_size(evidence, found[0], artifact),) if found else tuple(evidence.missing(stage, arm)[:1])
+            rows.append((say(f"{artifact}, {evidence.title(arm)}"), cell))
+    caption = say(
+        "Weights on disk, as the artifact's manifest states them: the encoder that pretraining hands on, and "
+    )
+    return Table("size", (*caption, *say("the whole model with its head.")), ("Artifact", "Size"), tuple(rows))
+
+
+def _size(evidence: Evidence, row: Row, artifact: str) -> Number | Undefined:
+    try:
+        manifest = json.loads(evidence.fetch(row.run_id, f"{artifact}/{MANIFEST}").read_bytes())
+        size = float(manifest["files"][TENSORS]["bytes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Undefined(f"{artifact}/{MANIFEST} cannot be read ({type(error).__name__})", (row.run_id,))
+    return Number((size,), "{0:.1f} MB", (row.run_id,), f"bytes of {artifact}/{TENSORS}", scale=1e-6)
+
+
+def _total(evidence: Evidence) -> tuple[Paragraph, ...]:
+    rows = [row for row in evidence.ranked if row.status == FINISHED and row.start and row.end]
+    if not rows:
+        return ()
+    total = duration([sum(_hours(row) for row in rows)], rows, "sum of the runs' elapsed hours")
+    return (Paragraph(say(f"The {len(rows)} finished runs together, from start to end: ", total, ".")),)
+
+
+def _cost(evidence: Evidence, stage: str, arm: str, key: str) -> Cell:
+    """A cost where the stage measures it; an empty cell where it does not."""
+    rows, (_, digits, unit) = evidence.runs(stage, arm), COST[key]
+    if rows and not any(key in row.metrics for row in rows):
+        return say("–")
+    return mean(evidence, stage, arm, key, digits, unit)
+
+
+def _elapsed(evidence: Evidence, stage: str, arm: str) -> Cell:
+    rows = [row for row in evidence.runs(stage, arm) if row.start and row.end]
+    if not rows:
+        return tuple(evidence.missing(stage, arm)[:1]) or say("–")
+    return (duration([_hours(row) for row in rows], rows, f"hours from start to end of {stage}"),)
+
+
+def _hours(row: Row) -> float:
+    return ((row.end or 0) - (row.start or 0)) / 3_600_000

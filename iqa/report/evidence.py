@@ -1,0 +1,262 @@
+"""What the runs left behind, asked by stage, arm, seed and key. Nothing here loads a model or invents a number."""
+
+import csv
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from iqa.report.document import Atom, Cell, Missing, Number, Text, Undefined
+from iqa.tracking.run import metric_name
+
+FINISHED = "FINISHED"
+
+
+class ReportError(ValueError):
+    """What keeps a report from being written, in one sentence with the remedy."""
+
+
+class Row(Protocol):
+    """A run as the store lists it (`iqa.tracking.RunRow`); start and end in ms since 1970."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+    @property
+    def tags(self) -> Mapping[str, Any]: ...
+    @property
+    def metrics(self) -> Mapping[str, float]: ...
+    @property
+    def start(self) -> int | None: ...
+    @property
+    def end(self) -> int | None: ...
+
+
+History = Callable[[str, str], Sequence[tuple[int, float]]]
+Unit = tuple[float, str]  # shown = value × scale, followed by the unit
+PLAIN: Unit = (1.0, "")
+Fetch = Callable[[str, str], Path]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One model on one data set: image names, units, opinion scores and predictions, (n,) each, sorted by name."""
+
+    paths: tuple[str, ...]
+    units: np.ndarray
+    scores: np.ndarray
+    values: np.ndarray
+    run: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Rows, histories and artifacts of one experiment, and the experiment's own declaration."""
+
+    rows: Sequence[Row]
+    history: History
+    fetch: Fetch
+    experiment: Mapping[str, Any]
+
+    @property
+    def arms(self) -> list[str]:
+        return list(self.experiment["arms"])
+
+    @property
+    def seeds(self) -> list[int]:
+        return [int(seed) for seed in self.experiment["seeds"]]
+
+    @cached_property
+    def own(self) -> str:
+        """The experiment's data set, by the name under which its runs report it."""
+        return self._reported(str(self.experiment["data"]), "finetune")
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """The other data sets; its own is tested by the fine-tuning runs."""
+        names = [self._reported(str(name), "evaluate") for name in self.experiment.get("targets", ())]
+        return [name for name in dict.fromkeys(names) if name != self.own]
+
+    def _reported(self, declared: str, stage: str) -> str:
+        """A set may be declared as a folder's path; its runs call it by the folder's name."""
+        keys = {key for row in self.rows if row.tags.get("stage") == stage for key in row.metrics}
+        return declared if tested(declared, "srcc") in keys else Path(declared).name or declared
+
+    def title(self, arm: str) -> str:
+        return self.experiment["arms"][arm].get("title") or arm
+
+    @cached_property
+    def ranked(self) -> list[Row]:
+        """Rows from the oldest to the newest, in an order that does not depend on the store's."""
+        return sorted(self.rows, key=lambda row: (row.start or 0, row.run_id))
+
+    @cached_property
+    def cells(self) -> dict[tuple[str, str, str], Row]:
+        """(stage, arm, seed) → its newest finished run. Newest, never best."""
+        finished = [row for row in self.ranked if row.status == FINISHED]
+        return {
+            (row.tags.get("stage", ""), row.tags.get("arm", ""), str(row.tags.get("seed", ""))): row for row in finished
+        }
+
+    def run(self, stage: str, arm: str, seed: int) -> Row | None:
+        """The newest finished run of a cell; the pretraining is the one that the fine-tuning started from."""
+        own = self.cells.get((stage, arm, str(seed)))
+        if stage != "pretrain":
+            return own
+        tuned = self.cells.get(("finetune", arm, str(seed)))
+        weights = str(tuned.params.get("model.weights", "")) if tuned else ""
+        return next((row for row in self.ranked if weights.startswith(f"runs:/{row.run_id}")), own)
+
+    def runs(self, stage: str, arm: str) -> list[Row]:
+        """The finished runs of an arm, by seed."""
+        return [row for seed in self.seeds if (row := self.run(stage, arm, seed))]
+
+    @cached_property
+    def pretrained(self) -> list[str]:
+        """The arms that are pretrained: declared so ("pretrain"), else with such a run or such a command."""
+        return [arm for arm in self.arms if self._is_pretrained(arm)]
+
+    def _is_pretrained(self, arm: str) -> bool:
+        declared = self.experiment["arms"][arm]
+        if "pretrain" in declared:
+            return declared["pretrain"] not in (None, False)
+        commands = self.experiment.get("commands", {})
+        return any(self.run("pretrain", arm, s) or describe("pretrain", arm, s) in commands for s in self.seeds)
+
+    def stage_of(self, dataset: str) -> str:
+        """The stage that tests on `dataset`: fine-tuning on its own data, evaluation on all others."""
+        return "finetune" if dataset == self.own else "evaluate"
+
+    def command(self, stage: str, arm: str, seed: int) -> str:
+        """What fills this cell: its own command, or the experiment's, which reuses whatever is finished."""
+        commands = self.experiment.get("commands", {})
+        return commands.get(describe(stage, arm, seed)) or self.whole
+
+    @property
+    def whole(self) -> str:
+        """The command of the experiment, which reuses whatever is finished."""
+        if self.experiment.get("command"):
+            return self.experiment["command"]
+        name, preset = self.experiment["name"], self.experiment.get("preset", "demo")
+        return f"mlflow run . -P preset={preset}" + ("" if name == preset else f" -P experiment={name}")
+
+    def missing(self, stage: str, arm: str) -> list[Missing]:
+        """A command for each seed of `arm` that has no finished run of `stage`."""
+        return [Missing(self.command(stage, arm, seed)) for seed in self.seeds if not self.run(stage, arm, seed)]
+
+    def predictions(self, stage: str, arm: str, seed: int, dataset: str) -> Predictions | Undefined:
+        """A model's answers, or why they are not there (its run must have finished)."""
+        row = self.run(stage, arm, seed)
+        assert row is not None, f"no finished run of {describe(stage, arm, seed)}"
+        artifact = f"predictions/{dataset}.csv"
+        try:
+            path = self.fetch(row.run_id, artifact)
+            return read_predictions(path, row.run_id)
+        except (OSError, ValueError, KeyError) as error:
+            return Undefined(f"{artifact} of run {row.run_id} cannot be read ({error})", (row.run_id,))
+
+
+def describe(stage: str, arm: str, seed: int | str) -> str:
+    """The description of a cell: the key of `experiment["commands"]`."""
+    return f"{arm} {stage} seed {seed}"
+
+
+def tested(dataset: str, measure: str) -> str:
+    """The metric's key, in the spelling that the store takes."""
+    return metric_name(f"test/{dataset}/{measure}")
+
+
+def read_predictions(path: Path, run: str) -> Predictions:
+    """predictions/<dataset>.csv (path, group, score, prediction); an image without a group is its own unit.
+
+    Raises ValueError for an empty file and for scores that are no finite numbers.
+    """
+    with open(path, encoding="utf-8", newline="") as file:
+        lines = sorted(csv.DictReader(file), key=lambda line: line["path"])
+    numbers = np.array([(float(line["score"]), float(line["prediction"])) for line in lines]).reshape(-1, 2)
+    if not len(lines) or not np.isfinite(numbers).all():
+        bad = int((~np.isfinite(numbers)).any(axis=1).sum())
+        raise ValueError(f"{bad} of its {len(lines)} images have a score or prediction that is no finite number")
+    units = np.array([line.get("group") or line["path"] for line in lines])
+    return Predictions(tuple(line["path"] for line in lines), units, numbers[:, 0], numbers[:, 1], run)
+
+
+def one(evidence: Evidence, row: Row, key: str, template: str = "{0:.4f}") -> Atom:
+    """One run's metric, or why it has no value."""
+    value = row.metrics.get(key)
+    if value is None or not math.isfinite(value):
+        return Undefined(why_undefined(evidence, row, key), (row.run_id,))
+    return Number((value,), template, (row.run_id,), key)
+
+
+def mean(evidence: Evidence, stage: str, arm: str, key: str, digits: int = 4, unit: Unit = PLAIN) -> Cell:
+    """Mean ± standard deviation of a metric over the arm's finished seeds, or the commands that would give it."""
+    rows = evidence.runs(stage, arm)
+    if not rows:
+        return tuple(evidence.missing(stage, arm)[:1]) or (Text("no seeds are declared"),)
+    atoms = [one(evidence, row, key) for row in rows]
+    undefined = [atom for atom in atoms if isinstance(atom, Undefined)]
+    if undefined:
+        return (undefined[0],)
+    values = [atom.values[0] for atom in atoms if isinstance(atom, Number)]
+    return (duration(values, rows, key) if key == "cost/hours" else spread(values, rows, key, digits, unit),)
+
+
+def spread(values: Sequence[float], rows: Sequence[Row], key: str, digits: int = 4, unit: Unit = PLAIN) -> Number:
+    """Mean ± sample standard deviation; a single value stands alone, without a spread."""
+    assert values, f"no run has a value of {key}"
+    runs, (scale, suffix) = tuple(row.run_id for row in rows), unit
+    if len(values) == 1:
+        return Number((float(values[0]),), f"{{0:.{digits}f}}{suffix}", runs, key, scale=scale)
+    pair = (float(np.mean(values)), float(np.std(values, ddof=1)))
+    what = f"mean ± standard deviation of {key} over {len(values)} seeds"
+    return Number(pair, f"{{0:.{digits}f}} ± {{1:.{digits}f}}{suffix}", runs, what, ("mean", "std"), scale)
+
+
+def duration(hours: Sequence[float], rows: Sequence[Row], key: str) -> Number:
+    """Mean ± spread of times in hours, shown in the unit that suits the mean."""
+    average = float(np.mean(hours))
+    unit = (1.0, " h") if average >= 1 else (60.0, " min") if average * 60 >= 1 else (3600.0, " s")
+    return spread(hours, rows, key, 1, unit)
+
+
+def count(evidence: Evidence, stage: str, arm: str) -> Cell:
+    """How many seeds have finished, of how many, and the commands of the rest."""
+    rows = evidence.runs(stage, arm)
+    if not rows:
+        return tuple(evidence.missing(stage, arm)[:1]) or (Text("no seeds are declared"),)
+    found = Number(
+        (float(len(rows)),),
+        f"{{0:.0f}} of {len(evidence.seeds)}" if len(rows) < len(evidence.seeds) else "{0:.0f}",
+        tuple(row.run_id for row in rows),
+        f"finished {stage} runs",
+    )
+    return (found, *dict.fromkeys(evidence.missing(stage, arm)))
+
+
+def why_undefined(evidence: Evidence, row: Row, key: str) -> str:
+    """The sentence for a metric that is not a number, from the run's own predictions where they tell."""
+    from iqa import metrics
+
+    if key not in row.metrics:
+        return f"the run logged no {key}"
+    silent = f"the run logged {key} as not a number"
+    dataset = next((name for name in (evidence.own, *evidence.targets) if key.startswith(tested(name, ""))), None)
+    if dataset is None:
+        return silent
+    try:
+        found = read_predictions(evidence.fetch(row.run_id, f"predictions/{dataset}.csv"), row.run_id)
+    except ValueError as error:
+        return f"{silent}: {error}"
+    except (OSError, KeyError):
+        return silent
+    return metrics.undefined(found.values, found.scores) or silent

@@ -1,0 +1,285 @@
+"""The tables that the experiment is made for: own test set, other data sets, differences, ordering accuracy."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from iqa import statistics
+from iqa.report.claims import Comparison, delta_srcc, mismatch, sentence
+from iqa.report.document import Cell, Number, Paragraph, Quoted, Section, Table, Text, Undefined, say, slug
+from iqa.report.evidence import Evidence, Predictions, count, duration, mean, one, tested
+
+# Published numbers (trained on KonIQ-10k; SRCC, PLCC per test set). None was re-run here.
+TRAINED_ON = "koniq"
+_DEQA = "DeQA-Score, table 3"
+_SEED = "an earlier attempt on subsets, selected on test"
+
+Scores = dict[str, tuple[str, str]]
+
+
+def _peer(koniq: str, spaq: str, kadid: str, agiqa: str) -> Scores:
+    """ "srcc/plcc" of each set, "" where nothing was published."""
+    given = {"koniq": koniq, "spaq": spaq, "kadid": kadid, "agiqa": agiqa}
+    return {name: (text.split("/")[0], text.split("/")[1]) for name, text in given.items() if text}
+
+
+PEERS: dict[str, tuple[Scores, str]] = {
+    "HyperIQA": (_peer("0.906/0.917", "0.788/0.791", "0.468/0.506", "0.640/0.702"), _DEQA),
+    "MUSIQ": (_peer("0.929/0.924", "0.863/0.868", "0.556/0.575", "0.630/0.722"), _DEQA),
+    "MANIQA": (_peer("0.834/0.849", "0.758/0.768", "0.465/0.499", "0.636/0.723"), _DEQA),
+    "CLIP-IQA+": (_peer("0.895/0.909", "0.864/0.866", "0.654/0.653", "0.685/0.736"), _DEQA),
+    "Q-Align": (_peer("0.940/0.941", "0.887/0.886", "0.684/0.674", "0.735/0.772"), _DEQA),
+    "DeQA-Score": (_peer("0.941/0.953", "0.896/0.895", "0.687/0.694", "0.729/0.809"), _DEQA),
+    "ARNIQA (self-supervised)": (_peer("0.864/0.876", "0.845/0.855", "0.699/0.686", ""), "its paper (WACV 2024)"),
+    "Swin-B + HyperIQA head": (_peer("0.9378/0.9485", "0.8698/0.8709", "0.5412/0.5591", "0.6484/0.6830"), _SEED),
+    "Previous best": (_peer("0.9343/0.9463", "", "", ""), _SEED),
+}
+
+MAIN = ("Model", "SRCC", "SRCC 95%", "PLCC", "Seeds", "Training time", "Source")
+FURTHER = {"krcc": "KRCC", "plcc_logistic": "PLCC, logistic", "rmse": "RMSE"}
+
+
+def results(evidence: Evidence, comparisons: Sequence[Comparison]) -> Section:
+    """Own test set, differences, other data sets, ordering accuracy."""
+    parts = [
+        Section(
+            f"Main results: {evidence.own}, test part", (main_table(evidence), quotations(), further_table(evidence))
+        ),
+        Section("Does pretraining help?", _improvement(evidence, comparisons)),
+    ]
+    if evidence.targets:
+        parts.append(Section("Cross-data generalisation", (cross_table(evidence),)))
+    if evidence.pretrained:
+        parts.append(Section("Held-out ordering accuracy", (ordering_table(evidence),)))
+    return Section("Results", (), tuple(parts))
+
+
+def main_table(evidence: Evidence, quoted: bool = True) -> Table:
+    """An arm a row on the test part of its own data; then what others published, marked as quoted."""
+    rows = [_main_row(evidence, arm) for arm in evidence.arms]
+    if not quoted:
+        return Table("main", (), MAIN, tuple(rows))
+    rows += [_quoted_row(name, numbers[TRAINED_ON], source) for name, (numbers, source) in PEERS.items()]
+    comparable = "." if evidence.own == TRAINED_ON else f", and not comparable with {evidence.own}."
+    caption = say(
+        f"Mean ± standard deviation over seeds on the test part of {evidence.own}; the interval is for the arm's mean "
+        "SRCC, over seeds and units. Training time: pretraining + fine-tuning of one seed. Quoted rows are published "
+        f"numbers for KonIQ-10k, not re-run{comparable}"
+    )
+    return Table("main", caption, MAIN, tuple(rows), stack=True)
+
+
+def letter(source: str) -> str:
+    """The mark of a quoted source: a, b, c in the order of PEERS."""
+    return chr(ord("a") + list(dict.fromkeys(source for _, source in PEERS.values())).index(source))
+
+
+def quotations() -> Paragraph:
+    """Where the quoted numbers were published."""
+    sources = dict.fromkeys(source for _, source in PEERS.values())
+    return Paragraph(say("Quoted from " + "; ".join(f"[{letter(one)}] {one}" for one in sources) + "."), "note")
+
+
+def further_table(evidence: Evidence) -> Table:
+    """The other metrics of the same predictions."""
+    own = evidence.own
+    rows = tuple(
+        (
+            say(evidence.title(arm)),
+            *(mean(evidence, "finetune", arm, tested(own, key)) for key in FURTHER),
+            images(evidence, arm),
+        )
+        for arm in evidence.arms
+    )
+    caption = say("The same models on the same images, by other measures; RMSE in units of the [0, 1] scale.")
+    return Table("further", caption, ("Model", *FURTHER.values(), "Images"), rows, stack=True)
+
+
+def images(evidence: Evidence, arm: str) -> Cell:
+    """How many images the arm was tested on: one number where its seeds agree."""
+    rows, key = evidence.runs("finetune", arm), tested(evidence.own, "n")
+    counts = {row.metrics.get(key) for row in rows}
+    return (one(evidence, rows[0], key, "{0:.0f}"),) if len(counts) == 1 else mean(evidence, "finetune", arm, key, 1)
+
+
+def cross_table(evidence: Evidence) -> Table:
+    """SRCC and PLCC of each arm on each target set."""
+    rows = []
+    for arm in evidence.arms:
+        pairs = [
+            (mean(evidence, "evaluate", arm, tested(target, key)))
+            for target in evidence.targets
+            for key in ("srcc", "plcc")
+        ]
+        rows.append((say(evidence.title(arm)), *pairs, count(evidence, "evaluate", arm)))
+    known = [target for target in evidence.targets if any(target in numbers for numbers, _ in PEERS.values())]
+    for name, (numbers, source) in PEERS.items() if known else ():
+        scores = [part for target in evidence.targets for part in numbers.get(target, ("–", "–"))]
+        rows.append((say(name), *((Quoted(text, source),) for text in scores), say(f"quoted [{letter(source)}]")))
+    columns = [f"{target} {key}" for target in evidence.targets for key in ("SRCC", "PLCC")]
+    caption = say(f"Models trained on {evidence.own} only, tested on whole target sets; mean ± std over seeds.")
+    return Table("cross", caption, ("Model", *columns, "Seeds"), tuple(rows), stack=True)
+
+
+def difference_table(evidence: Evidence, comparisons: Sequence[Comparison]) -> Table:
+    """ΔSRCC with its crossed interval, ΔPLCC, p and mark of every contrast on every data set."""
+    rows = tuple(_difference_row(evidence, one) for one in comparisons)
+    caption = say(
+        "Treatment minus baseline, paired by seed, on the same images; 95% interval from crossed variance components "
+        "(seeds × units). Marks, on the rows that decide, after Holm's adjustment: ✓ better, ✗ worse, ≈ equal within "
+        "the margin, ? undecided; fewer than three seed pairs are always ?."
+    )
+    return Table(
+        "differences", caption, ("Contrast", "Data", "ΔSRCC", "ΔPLCC", "p", "Seed pairs", "Mark"), rows, stack=True
+    )
+
+
+def ordering_table(evidence: Evidence) -> Table:
+    """Share of level pairs that the pretrained encoder's score puts in the right order, per family."""
+    arms = evidence.pretrained
+    suffixes = {family: f"/{family}" for family in ordering_families(evidence)} | {"mean": ""}
+    rows = [
+        (say(name), *(mean(evidence, "pretrain", arm, f"final/ordering{suffix}", 3) for arm in arms))
+        for name, suffix in suffixes.items()
+    ]
+    caption = say(
+        "Same crop, validation images, all pairs of levels: share in the right order (1 = all, 0.5 = chance)."
+    )
+    return Table("ordering", caption, ("Family", *(evidence.title(arm) for arm in arms)), tuple(rows))
+
+
+def own_srcc(evidence: Evidence, arm: str) -> Cell:
+    """An arm's SRCC on its own test part."""
+    return mean(evidence, "finetune", arm, tested(evidence.own, "srcc"))
+
+
+def headline_metrics(evidence: Evidence, comparisons: Sequence[Comparison]) -> dict[str, float]:
+    """What the parent run carries: each arm's mean, spread and interval, each contrast's ΔSRCC with its interval."""
+    found: dict[str, float] = {}
+    for arm in evidence.arms:
+        for part, cell in {"srcc": own_srcc(evidence, arm), "srcc_interval": arm_interval(evidence, arm)}.items():
+            found |= _metrics(f"arm/{arm}/{part}", cell)
+    for shown in (comparison for comparison in comparisons if comparison.hole is None):
+        where = "targets" if shown.kind == "cross" else slug(shown.dataset)
+        found |= _metrics(f"delta/{shown.name}/{where}/srcc", (delta_srcc(shown),))
+    return found
+
+
+def _metrics(name: str, cell: Cell) -> dict[str, float]:
+    numbers = [atom for atom in cell if isinstance(atom, Number)]
+    return {
+        f"{name}/{part}".rstrip("/"): value
+        for number in numbers
+        for part, value in zip(number.parts, number.values, strict=True)
+    }
+
+
+def ordering_families(evidence: Evidence) -> list[str]:
+    """The families that any pretraining run was tested on."""
+    rows = [row for arm in evidence.pretrained for row in evidence.runs("pretrain", arm)]
+    return sorted(
+        {
+            key.removeprefix("final/ordering/")
+            for row in rows
+            for key in row.metrics
+            if key.startswith("final/ordering/")
+        }
+    )
+
+
+def _main_row(evidence: Evidence, arm: str) -> tuple[Cell, ...]:
+    name, seeds = say(Text(evidence.title(arm), strong=True)), count(evidence, "finetune", arm)
+    srcc, plcc = (mean(evidence, "finetune", arm, tested(evidence.own, key)) for key in ("srcc", "plcc"))
+    times = training_time(evidence, arm)
+    return (name, srcc, arm_interval(evidence, arm), plcc, seeds, times, say("this experiment"))
+
+
+def training_time(evidence: Evidence, arm: str) -> Cell:
+    """Hours of pretraining, where there is any, and of fine-tuning."""
+    stages = ["pretrain", "finetune"] if arm in evidence.pretrained else ["finetune"]
+    cells = [_hours(evidence, stage, arm) for stage in stages]
+    hole = next((cell for cell in cells if not isinstance(cell[0], Number)), None)
+    return hole or tuple(atom for cell in cells for atom in (Text(" + "), *cell))[1:]
+
+
+def _hours(evidence: Evidence, stage: str, arm: str) -> Cell:
+    cell = mean(evidence, stage, arm, "cost/hours")
+    if not isinstance(cell[0], Number):
+        return cell
+    rows = evidence.runs(stage, arm)
+    hours = duration([cell[0].values[0]], rows, f"mean cost/hours of {len(rows)} {stage} runs")
+    return (replace(hours, parts=(stage,)),)
+
+
+def arm_interval(evidence: Evidence, arm: str) -> Cell:
+    """95% interval of the arm's mean SRCC on its own test part.
+
+    From two seeds on: seeds and units crossed, as a difference to the perfect order, whose influences are all 0.
+    One seed: the interval that its own run logged, over units alone.
+    """
+    rows, key = evidence.runs("finetune", arm), tested(evidence.own, "srcc")
+    if not rows:
+        return tuple(evidence.missing("finetune", arm)[:1])
+    seeds = [seed for seed in evidence.seeds if evidence.run("finetune", arm, seed)]
+    if len(rows) == 1:
+        ends = [one(evidence, rows[0], f"{key}_{end}") for end in ("low", "high")]
+        if not all(isinstance(end, Number) for end in ends):
+            return (next(end for end in ends if not isinstance(end, Number)),)
+        low, high = (end.values[0] for end in ends if isinstance(end, Number))
+        what = f"95% interval of {key} over units, logged by the run"
+        return (Number((low, high), "[{0:.3f}, {1:.3f}]", (rows[0].run_id,), what, ("low", "high")),)
+    return (
+        _crossed_interval([evidence.predictions("finetune", arm, seed, evidence.own) for seed in seeds], evidence.own),
+    )
+
+
+def _crossed_interval(found: Sequence[Predictions | Undefined], dataset: str) -> Number | Undefined:
+    hole = mismatch(found, dataset)
+    if hole is not None:
+        return hole
+    models = [answer for answer in found if isinstance(answer, Predictions)]
+    scores, runs = models[0].scores, tuple(model.run for model in models)
+    values = np.stack([model.values for model in models])
+    contrast = statistics.crossed(values, np.broadcast_to(scores, values.shape), scores, models[0].units)
+    if not np.isfinite(contrast.low):
+        return Undefined(contrast.why, runs)
+    ends = (1 + contrast.low, min(1 + contrast.high, 1.0))
+    what = f"95% interval of the mean SRCC on {dataset}, seeds and units crossed"
+    return Number(ends, "[{0:.3f}, {1:.3f}]", runs, what, ("low", "high"))
+
+
+def _quoted_row(name: str, numbers: tuple[str, str], source: str) -> tuple[Cell, ...]:
+    srcc, plcc = ((Quoted(text, source),) for text in numbers)
+    empty = say("–")
+    return (say(name), srcc, empty, plcc, empty, empty, say(f"quoted, not re-run [{letter(source)}]"))
+
+
+def _improvement(evidence: Evidence, comparisons: Sequence[Comparison]) -> tuple[Paragraph | Table, ...]:
+    if not comparisons:
+        return (Paragraph(say("This experiment declares no contrast, so nothing is decided.")),)
+    decisive = [one for one in comparisons if one.kind != "target"]
+    words = tuple(Paragraph(sentence(evidence, one), "item") for one in decisive)
+    return (*words, difference_table(evidence, comparisons))
+
+
+def _difference_row(evidence: Evidence, one: Comparison) -> tuple[Cell, ...]:
+    name = f"{evidence.title(one.treatment)} {chr(0x2212)} {evidence.title(one.baseline)}"
+    head = (say(name), say(one.dataset))
+    mark = say(Text(one.mark, strong=True)) if one.mark else say("–")
+    if one.hole is not None:
+        return (*head, *((one.hole,) for _ in range(4)), mark)
+    pairs = len(one.seeds)
+    spread_plcc: Cell = (Number((float(np.mean(one.delta_plcc)),), "{0:+.4f}", one.runs, "ΔPLCC of one seed pair"),)
+    if pairs > 1:
+        pair = (float(np.mean(one.delta_plcc)), float(np.std(one.delta_plcc, ddof=1)))
+        what = f"mean ± standard deviation of ΔPLCC over {pairs} seed pairs"
+        spread_plcc = (Number(pair, "{0:+.4f} ± {1:.4f}", one.runs, what, ("mean", "std")),)
+    p = (_p(one),) if one.has_interval else say("–")
+    seeds = (Number((float(pairs),), "{0:.0f}", one.runs, "seed pairs with both runs finished"),)
+    return (*head, (delta_srcc(one),), spread_plcc, p, seeds, mark)
+
+
+def _p(one: Comparison) -> Number:
+    template = "{0:.3f}" if one.found.p >= 0.001 else "{0:.1e}"
+    return Number((one.found.p,), template, one.runs, "p of the crossed t statistic, unadjusted")

@@ -1,0 +1,156 @@
+"""Stage 2: encoder and HyperIQA head on opinion scores, selected on the validation part alone."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import l1_loss
+
+from iqa import batches, checkpoint, datasets, encoders, machine, metrics, optim, tracking
+from iqa.config import FinetuneConfig, flatten
+from iqa.hyperiqa import HyperHead, QualityModel
+from iqa.randomness import seed_masks, sub_seed
+from iqa.stages.scoring import correlations, predict, report_set, save_model
+from iqa.stages.training import Epoch, State, epochs, loaded, pixels_to, prepare, resume, scaled
+
+
+def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
+    """Yield each epoch's metrics; then test the best epoch, and leave the artifact `model`."""
+    began = time.monotonic()
+    device = prepare(config.compute)
+    manifest = loaded(config.data, "train", "validation", "test").labelled()
+    parts = {name: manifest.part(name) for name in ("train", "validation", "test")}
+    run.dataset(manifest.name, parts["train"].digest, str(manifest.root), "training", {})
+    run.dataset(manifest.name, parts["validation"].digest, str(manifest.root), "validation", {})
+    model = build(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = State(model, optimizer_of(model, config))
+    resume(state, run.folder, device)
+    yield from train(state, parts, config, run, device)
+    best = checkpoint.read(run.folder / "best" / f"step-{state.own['best_epoch']:09d}", kind="training")
+    model.load_state_dict(best["weights"])
+    finish(model, state, parts["test"], config, run, device)
+    hours = (time.monotonic() - began) / 3600
+    run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb()}, state.epoch)
+
+
+def build(config: FinetuneConfig) -> QualityModel:
+    """Encoder and head, seeded."""
+    weights = str(tracking.resolve(config.model.weights))
+    encoder = encoders.build(
+        config.model.encoder,
+        weights,
+        drop_path=config.model.drop_path,
+        seed=config.seed,
+        image_size=config.crops.size,
+    )
+    head = HyperHead(
+        encoder.channels,
+        multi_scale=config.model.multi_scale,
+        attention=config.model.attention,
+        dropout=config.model.dropout,
+        seed=sub_seed(config.seed, "head"),
+    )
+    return QualityModel(encoder, head)
+
+
+def optimizer_of(model: QualityModel, config: FinetuneConfig) -> torch.optim.AdamW:
+    """Two groups: the head at head_lr, the encoder at head_lr × encoder_lr_ratio."""
+    rate = config.optim.head_lr
+    groups = {
+        "encoder": (model.encoder.parameters(), rate * config.optim.encoder_lr_ratio),
+        "head": (model.head.parameters(), rate),
+    }
+    return optim.adamw(groups, config.optim.weight_decay)
+
+
+def train(
+    state: State, parts: dict[str, datasets.Manifest], config: FinetuneConfig, run: Any, device: torch.device
+) -> Iterator[dict[str, float]]:
+    """The epochs: train, select on validation, then draw the test curve, which nothing reads."""
+    in_batch = config.optim.batch_size // config.crops.per_image
+    per_epoch = batches.steps_per_epoch(len(parts["train"]), max(1, in_batch))
+    source = partial(
+        batches.finetuning,
+        parts["train"],
+        batch=config.optim.batch_size,
+        per_image=config.crops.per_image,
+        seed=config.seed,
+        crop=config.crops.size,
+        flip=config.crops.flip,
+    )
+    schedule = optim.cosine(per_epoch * config.optim.epochs, config.optim.floor)
+    losses_of = partial(micro_losses, state, config, device)
+    model, minutes = state.model, config.compute.checkpoint_minutes
+    count = len(parts["train"])
+    state.own.setdefault("seen", torch.zeros(2, count, dtype=torch.float64))  # sums and counts of predictions
+    model.train()
+    for epoch in epochs(state, run, source, losses_of, schedule, per_epoch, count, config.optim, minutes):
+        record = metrics_of(epoch, state, parts["train"])
+        record |= select(state, parts["validation"], epoch.number, config, run, device)
+        run.metrics(record, epoch.number)
+        curve = predict(model, parts["test"], config.crops.size, 1, device)
+        test = correlations(curve, parts["test"], f"test/{parts['test'].name}/epoch_")
+        run.metrics(test, epoch.number)
+        model.train()
+        yield record | test
+
+
+def micro_losses(state: State, config: FinetuneConfig, device: torch.device, batch: batches.Crops) -> Iterator[Any]:
+    """L1 of each micro-batch as its part of the batch's; the forward pass's scores are kept for the train SRCC."""
+    seen = state.own["seen"]
+    for crops in batch.split(config.compute.micro_batch):
+        seed_masks(state.model, crops.seeds)
+        scores = state.model(pixels_to(crops.pixels, device))
+        seen[0].index_add_(0, crops.rows, scores.detach().double().cpu())
+        seen[1].index_add_(0, crops.rows, torch.ones(len(crops.rows), dtype=torch.float64))
+        yield scaled({"total": l1_loss(scores, crops.scores.to(device))}, len(crops.seeds) / len(batch.seeds))
+
+
+def metrics_of(epoch: Epoch, state: State, train: datasets.Manifest) -> dict[str, float]:
+    """Loss, SRCC and PLCC of the epoch's own forward passes, rates and costs; clears what was seen."""
+    seen: Tensor = state.own["seen"]
+    values = correlations((seen[0] / seen[1]).numpy(), train, "train/")
+    seen.zero_()
+    rates = {f"lr/{group['name']}": group["lr"] for group in state.optimizer.param_groups}
+    return {"train/loss": epoch.terms["total"]} | values | rates | epoch.costs
+
+
+def select(
+    state: State, validation: datasets.Manifest, epoch: int, config: FinetuneConfig, run: Any, device: torch.device
+) -> dict[str, float]:
+    """Score the validation part; keep the weights if they are its best, end the training if patience is over."""
+    predictions = predict(state.model, validation, config.crops.size, config.crops.validation, device)  # type: ignore[arg-type]
+    values = correlations(predictions, validation, "val/")
+    scores = validation.table["score"].to_numpy()
+    values["val/loss"] = float(np.abs(predictions - scores).mean())
+    best = state.own.get("best_srcc", -np.inf)
+    if "best_epoch" not in state.own or values["val/srcc"] > best:  # an undefined SRCC (nan) beats nothing
+        state.own |= {"best_epoch": epoch, "best_srcc": values["val/srcc"], "best_plcc": values["val/plcc"]}
+        checkpoint.save(run.folder / "best", epoch, {"weights": state.model.state_dict()})
+    state.own["last_srcc"] = values["val/srcc"]
+    state.own["done"] = epoch - state.own["best_epoch"] >= config.optim.patience
+    return values
+
+
+def finish(
+    model: QualityModel,
+    state: State,
+    test: datasets.Manifest,
+    config: FinetuneConfig,
+    run: Any,
+    device: torch.device,
+) -> None:
+    """Test the selected epoch once on the full grid; write the model, its metrics and its predictions."""
+    own = state.own
+    best = {"best/epoch": own["best_epoch"], "best/val_srcc": own["best_srcc"], "best/val_plcc": own["best_plcc"]}
+    run.metrics(best | {"final/val_srcc": own["last_srcc"]}, state.epoch)
+    origin = {"run": run.run_id, "cell": run.cell, "data_name": test.name, "data": test.digest, "epoch": own["best_epoch"]}
+    folder = save_model(run.folder / "model", model, flatten(config), origin)
+    run.artifact(folder, "model")
+    model_id = run.model(f"{test.name}-{config.seed}", folder, flatten(config))
+    predictions = predict(model, test, config.crops.size, config.crops.grid**2, device)
+    report_set(run, predictions, test, own["best_epoch"], model_id)

@@ -1,0 +1,83 @@
+"""Scores of a finished model: rows of predictions, the metrics of a set, the model's artifact and back."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from iqa import batches, checkpoint, encoders, metrics, statistics
+from iqa.datasets import Manifest
+from iqa.hyperiqa import HyperHead, QualityModel
+from iqa.stages.training import pixels_to
+
+FORWARD = 96  # crops at once
+
+
+@torch.no_grad()
+def predict(model: QualityModel, manifest: Manifest, crop: int, count: int, device: torch.device) -> np.ndarray:
+    """The mean score over each image's `count` fixed crops: (len(manifest),) float64."""
+    model.eval()
+    sums = torch.zeros(len(manifest), dtype=torch.float64)
+    for pixels, rows in batches.ahead(batches.evaluation(manifest, crop=crop, count=count, batch=FORWARD)):
+        sums.index_add_(0, rows, model(pixels_to(pixels, device)).double().cpu())
+    return (sums / count).numpy()
+
+
+def correlations(predictions: np.ndarray, manifest: Manifest, prefix: str) -> dict[str, float]:
+    """SRCC and PLCC under `prefix`, and the mean absolute error as prefix + loss; undefined ones are nan."""
+    scores = manifest.table["score"].to_numpy()
+    return {
+        f"{prefix}srcc": metrics.srcc(predictions, scores),
+        f"{prefix}plcc": metrics.plcc(predictions, scores),
+    }
+
+
+def report_set(run: Any, predictions: np.ndarray, manifest: Manifest, epoch: int, model_id: str) -> dict[str, float]:
+    """Write a set's predictions as an artifact and its metrics, tied to (model, data set), into the run."""
+    scores = manifest.table["score"].to_numpy()
+    values = metrics.summary(predictions, scores)
+    low, high = statistics.interval(predictions, scores, manifest.table["group"].to_numpy())
+    values |= {"srcc_low": low, "srcc_high": high}
+    named = {f"test/{manifest.name}/{name}": value for name, value in values.items()}
+    run.metrics(named, epoch)
+    run.dataset(manifest.name, manifest.digest, str(manifest.root), "testing", {})
+    if model_id:
+        run.model_metrics(model_id, named, manifest.name, manifest.digest, epoch)
+    file = write_predictions(run.folder / "predictions" / f"{manifest.name}.csv", predictions, manifest)
+    run.artifact(file, "predictions")
+    return named
+
+
+def write_predictions(file: Path, predictions: np.ndarray, manifest: Manifest) -> Path:
+    """path, group, score, prediction: one line an image, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    columns = (manifest.table[name] for name in ("path", "group", "score"))
+    with partial.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(("path", "group", "score", "prediction"))
+        writer.writerows(zip(*columns, (repr(float(value)) for value in predictions), strict=True))
+    os.replace(partial, file)
+    return file
+
+
+def save_model(folder: Path, model: QualityModel, config: dict[str, Any], origin: dict[str, Any]) -> Path:
+    """The artifact `model`: weights, what rebuilds them, the preprocessing and where it came from."""
+    tree = encoders.tree(model.encoder, config)
+    head = {name: config[f"model.{name}"] for name in ("multi_scale", "attention", "dropout")}
+    return checkpoint.write(
+        folder, tree | {"head": head, "origin": origin, "weights": model.state_dict()}, kind="model"
+    )
+
+
+def load_model(folder: Path, crop: int) -> tuple[QualityModel, dict[str, Any]]:
+    """The model of an artifact, strictly loaded, and the artifact's tree without the weights."""
+    tree = checkpoint.read(folder, kind="model")
+    encoder = encoders.build(tree["encoder"]["name"], "random", image_size=crop)
+    model = QualityModel(encoder, HyperHead(encoder.channels, **tree["head"]))
+    weights = tree.pop("weights")
+    model.load_state_dict(weights)
+    return model, tree

@@ -1,0 +1,213 @@
+"""What both training stages share: the state that a checkpoint holds, and epochs that save, stop and resume."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from iqa import batches, checkpoint, datasets, machine, tracking
+from iqa.config import Compute, Data
+from iqa.loop import Terms, fit
+
+logger = logging.getLogger("iqa")
+
+
+class Diverged(ValueError):
+    """The loss is no number any more."""
+
+
+@dataclass
+class State:
+    """Everything that an exact resume needs.
+
+    step: of the whole run, the next one; epoch: how many are finished, selection included; sums: loss terms of
+    the running epoch; own: what the stage adds (best value so far, predictions of the running epoch).
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    epoch: int = 0
+    sums: Terms = field(default_factory=dict)
+    own: dict[str, Any] = field(default_factory=dict)
+
+    def tree(self) -> dict[str, Any]:
+        """As `checkpoint` takes it."""
+        optimizer = self.optimizer.state_dict()
+        return {
+            "weights": self.model.state_dict(),
+            "optimizer": optimizer | {"state": {str(k): v for k, v in optimizer["state"].items()}},
+            "step": self.step,
+            "epoch": self.epoch,
+            "sums": self.sums,
+            "own": self.own,
+        }
+
+    def restore(self, tree: dict[str, Any]) -> None:
+        """Take everything over from a checkpoint's tree; strict."""
+        self.model.load_state_dict(tree["weights"])
+        optimizer = tree["optimizer"]
+        self.optimizer.load_state_dict(optimizer | {"state": {int(k): v for k, v in optimizer["state"].items()}})
+        self.step, self.epoch, self.sums, self.own = tree["step"], tree["epoch"], tree["sums"], tree["own"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A finished pass over the data: its number (1-based), mean loss terms and costs."""
+
+    number: int
+    terms: dict[str, float]
+    costs: dict[str, float]
+
+
+class Source(Protocol):
+    """Makes the endless batches that begin at a step."""
+
+    def __call__(self, *, start: int) -> Iterable[Any]: ...
+
+
+class Timed:
+    """An iterator that adds up how long its consumer waited for it, in seconds."""
+
+    def __init__(self, items: Iterable[Any]):
+        self.items, self.seconds = iter(items), 0.0
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        began = time.monotonic()
+        item = next(self.items)
+        self.seconds += time.monotonic() - began
+        return item
+
+
+def prepare(compute: Compute) -> torch.device:
+    """Set this process up for training as the config says, and return its device."""
+    machine.keep_memory()
+    machine.threads(compute.threads)
+    device = machine.device(compute.device)
+    machine.deterministic(device)
+    return device
+
+
+def loaded(data: Data, *needed: str) -> datasets.Manifest:
+    """The data set that a config names, its notes told; raises DataError if a part that the stage needs is empty."""
+    manifest = datasets.load(data.name, data.root, data.protocol, data.split_seed, data.on_bad)
+    for note in manifest.notes:
+        tell(note)
+    empty = [name for name in needed if not len(manifest.part(name))]
+    if empty:
+        raise datasets.DataError(
+            f"{manifest.name} has no {' and no '.join(empty)} part under protocol {manifest.protocol}: "
+            "choose another protocol, or add rows for it."
+        )
+    return manifest
+
+
+@cache
+def tell(note: str) -> None:
+    """Print a line, once in this process however many cells of an experiment say it."""
+    logger.info("%s", note)
+
+
+def resume(state: State, folder: Path, device: torch.device) -> None:
+    """Continue from the newest sound checkpoint of a run's folder, if there is one."""
+    found = checkpoint.latest(folder / "checkpoints")
+    if found is None:
+        return
+    step, tree = found
+    state.restore(tree)
+    state.sums = {name: value.to(device) for name, value in state.sums.items()}
+    logger.info("resuming at step %d, after %d finished epochs", step, state.epoch)
+
+
+def epochs(
+    state: State,
+    run: Any,
+    source: Source,
+    losses_of: Callable[[Any], Iterator[Terms]],
+    lr_at: Callable[[int], float],
+    per_epoch: int,
+    images: int,
+    optim: Any,
+    checkpoint_minutes: float,
+) -> Iterator[Epoch]:
+    """Train from state.step on and yield at the end of each epoch; when resumed, what the caller did is saved.
+
+    The caller ends the training early with state.own["done"] = True. Raises Stopped, after a checkpoint, when
+    asked to stop, and Diverged, before one, when the loss is no number.
+    """
+    with closing(batches.ahead(source(start=state.step))) as crops:
+        yield from _epochs(state, run, Timed(crops), losses_of, lr_at, per_epoch, images, optim, checkpoint_minutes)
+
+
+def _epochs(
+    state: State,
+    run: Any,
+    clock: Timed,
+    losses_of: Callable[[Any], Iterator[Terms]],
+    lr_at: Callable[[int], float],
+    per_epoch: int,
+    images: int,
+    optim: Any,
+    checkpoint_minutes: float,
+) -> Iterator[Epoch]:
+    while state.epoch < optim.epochs and not state.own.get("done"):
+        began, waited = time.monotonic(), clock.seconds
+        first, last = state.step, (state.epoch + 1) * per_epoch
+        saved = began
+        for record in fit(losses_of, clock, state.optimizer, lr_at, range(first, last), optim.clip):
+            state.step = record.step + 1
+            state.sums = {name: state.sums.get(name, 0) + term for name, term in record.terms.items()}
+            if run.stop_requested():
+                _save(state, run)
+                raise tracking.Stopped(run.stop_requested())
+            if time.monotonic() - saved >= 60 * checkpoint_minutes and state.step < last:
+                _save(state, run)
+                saved = time.monotonic()
+        _refuse_divergence(state)
+        seconds = time.monotonic() - began
+        costs = {
+            "cost/epoch_s": seconds,
+            "cost/images_per_s": images * (last - first) / per_epoch / max(seconds, 1e-9),
+            "cost/data_wait": (clock.seconds - waited) / max(seconds, 1e-9),
+        }
+        yield Epoch(state.epoch + 1, {name: float(total) / per_epoch for name, total in state.sums.items()}, costs)
+        state.epoch += 1
+        state.sums = {}
+        _save(state, run)
+
+
+def scaled(terms: Terms, share: float) -> Terms:
+    """A micro-batch's mean terms as its part of the batch's mean."""
+    return {name: term * share for name, term in terms.items()}
+
+
+def pixels_to(pixels: Tensor, device: torch.device) -> Tensor:
+    """uint8 crops (N, 3, C, C) → float images in [0, 1] on the device, in the memory layout that is fast there."""
+    from iqa.images import unit
+
+    return unit(pixels.to(device)).contiguous(memory_format=torch.channels_last)
+
+
+def _save(state: State, run: Any) -> None:
+    _refuse_divergence(state)
+    run.sync()
+    checkpoint.save(run.folder / "checkpoints", state.step, state.tree())
+
+
+def _refuse_divergence(state: State) -> None:
+    lost = [name for name, total in state.sums.items() if not bool(torch.isfinite(total))]
+    if lost:
+        raise Diverged(
+            f"The loss ({', '.join(lost)}) stopped being a number before step {state.step}: lower the learning "
+            "rate or set optim.clip; the last finite checkpoint is kept."
+        )

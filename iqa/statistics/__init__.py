@@ -1,0 +1,46 @@
+"""Statistics of the verdict: crossed variance components, their companions, and the marks.
+
+One file, one noun: `ranks` (Spearman, influence, interval), `crossed` (the contrast that decides), `verdict`
+(Holm, marks), `epochs` (to a target), `power`, `raters` (the ceiling); `bootstrap` and `pitman_morgan` stand beside.
+"""
+
+from .bootstrap import Bootstrap, crossed_bootstrap, macro_bootstrap
+from .crossed import Contrast, crossed, macro, nadeau_bengio, paired_t
+from .epochs import EpochsToTarget, epochs_to_target
+from .pitman_morgan import PitmanMorgan, pitman_morgan
+from .power import ASSUMED, Plan, Spread, minimum_detectable, planned, power, spread_of
+from .ranks import interval, srcc_influence
+from .raters import Ceiling, rater_ceiling
+from .verdict import MARGIN_ACROSS, MARGIN_KONIQ, Part, claim_p, holm, mark
+
+__all__ = [
+    "ASSUMED",
+    "MARGIN_ACROSS",
+    "MARGIN_KONIQ",
+    "Bootstrap",
+    "Ceiling",
+    "Contrast",
+    "EpochsToTarget",
+    "Part",
+    "PitmanMorgan",
+    "Plan",
+    "Spread",
+    "claim_p",
+    "crossed",
+    "crossed_bootstrap",
+    "epochs_to_target",
+    "holm",
+    "interval",
+    "macro",
+    "macro_bootstrap",
+    "mark",
+    "minimum_detectable",
+    "nadeau_bengio",
+    "paired_t",
+    "pitman_morgan",
+    "planned",
+    "power",
+    "rater_ceiling",
+    "spread_of",
+    "srcc_influence",
+]

@@ -1,0 +1,38 @@
+"""Runs, their journal, their artifacts: the only place that knows MLflow, but for the served model.
+
+A run is a folder with a journal; everything is written there first and shipped to the tracking store in the
+background. See journal (the format), run (opening, the verbs, ending), shipping, reading, store, lock, signals,
+provenance.
+"""
+
+from iqa.tracking.journal import Journal, JournalError
+from iqa.tracking.lock import Busy
+from iqa.tracking.reading import RunRow, compare_url, fetch, history, resolve, row, rows, url
+from iqa.tracking.run import Run, Unshipped, is_finished, open_run, sync
+from iqa.tracking.signals import Stopped, handle_signals, stop_requested
+from iqa.tracking.silent import Silent
+from iqa.tracking.store import StoreError
+
+__all__ = [
+    "Busy",
+    "Journal",
+    "JournalError",
+    "Run",
+    "RunRow",
+    "Silent",
+    "Stopped",
+    "StoreError",
+    "Unshipped",
+    "compare_url",
+    "fetch",
+    "handle_signals",
+    "history",
+    "is_finished",
+    "open_run",
+    "resolve",
+    "row",
+    "rows",
+    "stop_requested",
+    "sync",
+    "url",
+]

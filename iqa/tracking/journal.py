@@ -1,0 +1,188 @@
+"""The journal: everything a run writes, on its disk before anything is sent; append-only JSON lines.
+
+Each line is {"what": …, "time": ms since 1970, …}. The first says "begin" with the format number and all that creating
+the run in a store needs; "joined" says which run of which store it became (a later one replaces it; none yet: not
+created); then metrics, params, tags, dataset, artifact, model, model_metrics; "end" with a status; "resumed" where an
+unfinished run went on. Numbers that JSON lacks are written NaN and Infinity, as Python's json reads them.
+"""
+
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+NAME = "journal.jsonl"
+Entry = dict[str, Any]
+
+logger = logging.getLogger("iqa")
+
+
+class JournalError(ValueError):
+    """A journal that cannot be read or written; the sentence says which and why."""
+
+
+class Journal:
+    """One run folder's journal. A (key, step) once written is never written again; a torn last line is cut off."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / NAME
+        self.begin: Entry = {}
+        self.joined: Entry = {}
+        self.status = ""  # of the last end, "" while it goes on
+        self.openings = 0  # by how many processes in turn
+        self._times: dict[tuple[str, int], int] = {}  # when each (key, step) was written
+        self._model_metrics: set[tuple[str, str, str, int]] = set()
+        self._params: set[str] = set()
+        self._once: set[str] = set()
+        self._writing = threading.Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._cut_torn_line()
+        for entry, _ in self.read(0):
+            self._learn(entry)
+        if self.begin and self.begin["format"] != FORMAT:
+            raise JournalError(f"{self.path} has format {self.begin['format']}; this version reads format {FORMAT}.")
+
+    @property
+    def size(self) -> int:
+        """Bytes written, all of them whole lines."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def start(self, **fields: Any) -> None:
+        """The first line of a new journal, on the disk before the run exists anywhere else."""
+        self.append("begin", format=FORMAT, id=uuid.uuid4().hex, **fields)
+        self.sync()
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """The values not yet written for this step."""
+        new = {key: float(value) for key, value in values.items() if (key, step) not in self._times}
+        if new:
+            self.append("metrics", step=step, values=new)
+
+    def model_metrics(self, model: str, values: Mapping[str, float], dataset: str, digest: str, step: int) -> None:
+        """A model's values on a data set; of the same time as the run's, so that a store sees one row for both."""
+        fresh = [key for key in values if (model, digest, key, step) not in self._model_metrics]
+        now = _now()
+        rows = [(key, float(values[key]), self._times.get((key, step), now)) for key in fresh]
+        if rows:
+            self.append("model_metrics", model=model, dataset=dataset, digest=digest, step=step, rows=rows)
+
+    def params(self, values: Mapping[str, str]) -> None:
+        """Params are written once: a resumed run keeps the first."""
+        new = {key: value for key, value in values.items() if key not in self._params}
+        if new:
+            self.append("params", values=new)
+
+    def once(self, what: str, **fields: Any) -> None:
+        """An entry that says the same when written again, and is therefore not."""
+        if _identity(what, fields) not in self._once:
+            self.append(what, **fields)
+
+    def append(self, what: str, **fields: Any) -> None:
+        """One whole line, flushed; on a full disk none of it and a JournalError."""
+        entry = {"what": what, "time": _now(), **fields}
+        line = (json.dumps(entry) + "\n").encode()
+        with self._writing:
+            before = self.size
+            try:
+                with self.path.open("ab", buffering=0) as out:
+                    if out.write(line) != len(line):
+                        raise OSError("no room for the whole line")
+            except OSError as error:
+                if self.path.exists():
+                    os.truncate(self.path, before)
+                free = shutil.disk_usage(self.path.parent).free
+                raise JournalError(f"{self.path} cannot be written ({error}; {free} bytes are free there).") from error
+            self._learn(entry)
+
+    def sync(self) -> None:
+        """Everything written so far is on the disk when this returns."""
+        with self.path.open("rb") as written:
+            os.fsync(written.fileno())
+
+    def read(self, offset: int) -> Iterator[tuple[Entry, int]]:
+        """Each entry that begins at `offset` or later, and where the next one begins."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as lines:
+            lines.seek(offset)
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    return  # being written at this moment
+                offset += len(line)
+                yield json.loads(line), offset
+
+    def artifacts(self) -> dict[str, str]:
+        """{path in the run's artifacts: path on this machine} of what was written down to be uploaded."""
+        return {entry["to"]: entry["path"] for entry, _ in self.read(0) if entry["what"] == "artifact"}
+
+    def _learn(self, entry: Entry) -> None:
+        what = entry["what"]
+        if what == "begin":
+            self.begin = entry
+        elif what == "joined":
+            self.joined = entry
+            self.openings += 1
+        elif what == "resumed":
+            self.openings += 1
+        elif what == "metrics":
+            self._times |= dict.fromkeys(((key, entry["step"]) for key in entry["values"]), entry["time"])
+        elif what == "model_metrics":
+            keys = (row[0] for row in entry["rows"])
+            self._model_metrics |= {(entry["model"], entry["digest"], key, entry["step"]) for key in keys}
+        elif what == "params":
+            self._params |= set(entry["values"])
+        else:
+            self._once.add(_identity(what, {key: entry[key] for key in entry if key not in ("what", "time")}))
+        self.status = entry["status"] if what == "end" else ""
+
+    def _cut_torn_line(self) -> None:
+        """A kill tears the last line, a power failure what was not synced: none of it precedes a checkpoint."""
+        if not self.path.exists():
+            return
+        good = 0
+        with self.path.open("rb") as lines:
+            for line in lines:
+                if not line.endswith(b"\n") or not _is_entry(line):
+                    break
+                good += len(line)
+        lost = self.path.stat().st_size - good
+        if lost:
+            logger.warning("%s ended in %d bytes of a torn line: cut off.", self.path, lost)
+            os.truncate(self.path, good)
+
+
+def last_status(folder: Path) -> str:
+    """The status with which a folder's run ended, "" if it did not; changes nothing, whoever is writing there."""
+    if not (folder / NAME).is_file():
+        return ""
+    lines = (folder / NAME).read_bytes().splitlines(keepends=True)
+    last: Entry = next((json.loads(line) for line in reversed(lines) if line.endswith(b"\n") and _is_entry(line)), {})
+    return last.get("status", "") if last.get("what") == "end" else ""
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(entry, dict) and "what" in entry and "time" in entry
+
+
+def _identity(what: str, fields: Mapping[str, Any]) -> str:
+    return json.dumps([what, fields], sort_keys=True)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,159 @@
+"""Reading back: runs as rows, a metric's history, artifacts, and the addresses of MLflow's pages."""
+
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from iqa.tracking import store
+from iqa.tracking.run import PREFIX
+
+LOCAL_SCHEMES = ("file", "")
+PAGE = 1000  # runs a query
+LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` shows a store that is no server
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as a row. params: the resolved config by dotted name; metrics: last values; start, end: ms since 1970."""
+
+    run_id: str
+    name: str
+    status: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    metrics: dict[str, float]
+    start: int
+    end: int | None
+    experiment_id: str
+    parent: str
+
+
+def rows(experiment: str = "iqa", filter: str = "") -> list[RunRow]:
+    """Our runs, newest first. filter: in MLflow's search language.
+
+    Where: in the experiment that MLFLOW_EXPERIMENT_NAME or _ID says, else in `experiment` and MLflow's Default.
+    Left out are runs without a stage, and the empty ones that `mlflow run` made to continue another.
+    """
+    where = store.home_experiments(experiment)
+    query = " AND ".join(part for part in ("tags.stage != ''", filter) if part)
+    found: list[RunRow] = []
+    token: str | None = None
+    while where:
+        page = store.client().search_runs(
+            where, query, max_results=PAGE, order_by=["attributes.start_time DESC"], page_token=token
+        )
+        found += [_row(run) for run in page if "iqa.continues" not in run.data.tags]
+        token = page.token
+        if not token:
+            break
+    return found
+
+
+def row(run_id: str) -> RunRow:
+    """One run. Raises StoreError if the store does not have it."""
+    run = store.find_run(run_id)
+    if run is None:
+        raise store.StoreError(f"{store.shown(store.uri())} has no run {run_id}: check the id and MLFLOW_TRACKING_URI.")
+    return _row(run)
+
+
+def history(run_id: str, key: str) -> list[tuple[int, float]]:
+    """Every (step, value) of a metric, by step."""
+    return sorted((one.step, one.value) for one in store.client().get_metric_history(run_id, key))
+
+
+def fetch(run_id: str, artifact_path: str) -> Path:
+    """A run's artifact on this machine: the file or folder itself where the store is local, else a kept copy."""
+    row(run_id)
+    root = store.client().get_run(run_id).info.artifact_uri
+    place = urlsplit(root)
+    if place.scheme in LOCAL_SCHEMES:
+        found = Path(unquote(place.path), artifact_path)
+        if not found.exists():
+            raise _missing(run_id, artifact_path)
+        return found
+    kept = cache_folder() / "artifacts" / run_id / artifact_path
+    return kept if kept.exists() else _download(run_id, artifact_path, kept)
+
+
+def resolve(where: str) -> Path:
+    """runs:/ID/path → the artifact on this machine; anything else is a path already."""
+    if not where.startswith("runs:/"):
+        return Path(where)
+    run_id, _, path = where.removeprefix("runs:/").strip("/").partition("/")
+    if not run_id or not path:
+        raise ValueError(f"'{where}' names no artifact: write runs:/ID/encoder or runs:/ID/model.")
+    return fetch(run_id, path)
+
+
+def url(run_id: str) -> str:
+    """The page of a run."""
+    return f"{_ui()}/#/experiments/{row(run_id).experiment_id}/runs/{run_id}"
+
+
+def compare_url(run_ids: list[str], metrics: list[str] | None = None) -> str:
+    """MLflow's comparison of runs; of one of the metrics' curves if any is given."""
+    experiments = json.dumps(sorted({row(run_id).experiment_id for run_id in run_ids}), separators=(",", ":"))
+    runs = json.dumps(run_ids, separators=(",", ":"))
+    if not metrics:
+        return f"{_ui()}/#/compare-runs?runs={quote(runs)}&experiments={quote(experiments)}"
+    keys = quote(json.dumps(metrics, separators=(",", ":")), safe="")
+    first = quote(json.dumps(metrics[0]), safe="")
+    where = f"runs={quote(runs)}&metric={first}&experiments={quote(experiments)}"
+    return f"{_ui()}/#/metric?{where}&plot_metric_keys={keys}&x_axis=step"
+
+
+def cache_folder() -> Path:
+    """$IQA_CACHE or ~/.cache/iqa."""
+    return Path(os.environ.get("IQA_CACHE") or Path.home() / ".cache" / "iqa")
+
+
+def _row(run: "store.Run") -> RunRow:
+    info, data = run.info, run.data
+    own = {name.removeprefix(PREFIX): value for name, value in data.params.items() if name.startswith(PREFIX)}
+    return RunRow(
+        run_id=info.run_id,
+        name=info.run_name or "",
+        status=info.status,
+        params=own,
+        tags=dict(data.tags),
+        metrics=dict(data.metrics),
+        start=info.start_time,
+        end=info.end_time,
+        experiment_id=info.experiment_id,
+        parent=data.tags.get("mlflow.parentRunId", ""),
+    )
+
+
+def _download(run_id: str, artifact_path: str, kept: Path) -> Path:
+    """Into a folder of its own first, so that half a copy is never taken for a whole one."""
+    from mlflow.exceptions import MlflowException
+
+    partial = cache_folder() / "artifacts" / f".partial-{uuid.uuid4().hex[:12]}"
+    partial.mkdir(parents=True)
+    try:
+        loaded = Path(store.client().download_artifacts(run_id, artifact_path, str(partial)))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        if loaded.exists() and not kept.exists():
+            os.replace(loaded, kept)
+    except (MlflowException, OSError) as error:
+        if not kept.exists():  # another process may have been faster
+            raise _missing(run_id, artifact_path) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return kept
+
+
+def _missing(run_id: str, artifact_path: str) -> ValueError:
+    names = [one.path for one in store.client().list_artifacts(run_id)]
+    has = f"it has {', '.join(sorted(names))}" if names else "it has none"
+    return store.StoreError(f"Run {run_id} has no artifact '{artifact_path}': {has}.")
+
+
+def _ui() -> str:
+    address = store.uri()
+    return address.rstrip("/") if address.startswith(("http:", "https:")) else LOCAL_UI

@@ -1,0 +1,61 @@
+"""Tracking that is off: an object with the same verbs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from iqa.tracking.signals import stop_requested
+
+
+class Silent:
+    """The verbs of a run, none of which writes anything."""
+
+    run_id, cell, resumed, finished = "", "", False, False
+
+    def __init__(self, folder: Path = Path()):
+        self.folder = folder
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Named values of one step."""
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """The resolved config, by dotted name."""
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """Tags; a later one replaces an earlier one."""
+
+    def artifact(self, path: Path, to: str = "") -> None:
+        """A file into the folder `to`, or a folder as `to` (its own name if that is empty)."""
+
+    def dataset(self, name: str, digest: str, source: str, context: str, tags: Mapping[str, Any]) -> None:
+        """A data set that this run reads. digest: at most 36 characters; context: training, validation, testing."""
+
+    def model(self, name: str, folder: Path, params: Mapping[str, Any]) -> str:
+        """A LoggedModel whose artifacts are the folder's; what to call it in `model_metrics`."""
+        return name
+
+    def model_metrics(self, model: str, values: Mapping[str, float], dataset: str, digest: str, step: int) -> None:
+        """Values tied to (model, data set)."""
+
+    def note(self, markdown: str) -> None:
+        """The run's description."""
+
+    def sync(self) -> None:
+        """What was written so far survives a power failure; goes before every checkpoint."""
+
+    def stop_requested(self) -> int:
+        """The number of the signal that asked to stop, 0 if none did."""
+        return stop_requested()
+
+    def child(self, stage: str, folder: Path, **opening: Any) -> "Silent":
+        """A run nested below this one."""
+        return Silent(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None

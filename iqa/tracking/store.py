@@ -1,0 +1,213 @@
+"""The tracking store: where it is, whether it answers, and the runs that MLflow itself made."""
+
+import getpass
+import logging
+import os
+import re
+import socket
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+PATIENCE = 5.0  # seconds for a connection
+SWITCHES = {  # of MLflow, unless the user has set them
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves the machine unasked
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the journal is the patient one
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
+
+class StoreError(ValueError):
+    """The store does not answer, or does not have what was asked for."""
+
+
+def uri() -> str:
+    """MLFLOW_TRACKING_URI, else mlflow.db in the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+
+
+def client() -> "MlflowClient":
+    """The client of the store. Raises StoreError within seconds if nothing answers there."""
+    return _client(uri())
+
+
+def troubles() -> tuple[type[Exception], ...]:
+    """What a store that fails raises; requests' errors are OSErrors, boto's are known once it is in use."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    boto = sys.modules.get("botocore.exceptions")
+    transfers = sys.modules.get("boto3.exceptions")
+    more = (boto.BotoCoreError, boto.ClientError) if boto else ()
+    return (
+        MlflowException,
+        SQLAlchemyError,
+        OSError,
+        StoreError,
+        *more,
+        *((transfers.Boto3Error,) if transfers else ()),
+    )
+
+
+def probe(address: str) -> None:
+    """Raise StoreError unless a server at this address takes a connection; a file needs its folder."""
+    parts = urlsplit(address)
+    port = PORTS.get(parts.scheme.split("+")[0])
+    if port is None or not parts.hostname:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or port), timeout=PATIENCE).close()
+    except OSError as error:
+        raise StoreError(
+            f"The tracking store at {shown(address)} does not answer ({error}): start it, or set MLFLOW_TRACKING_URI."
+        ) from None
+
+
+def shown(address: str) -> str:
+    """A store's address without its password."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", address)
+
+
+def experiment_id(name: str) -> str:
+    """The id of the experiment that MLFLOW_EXPERIMENT_ID or _NAME says, else of `name`; made if it is not there."""
+    if os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return os.environ["MLFLOW_EXPERIMENT_ID"]
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+    from mlflow.exceptions import MlflowException
+
+    found = client().get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client().create_experiment(name, artifact_location=_artifact_location())
+        except MlflowException:  # another process was faster
+            found = client().get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise StoreError(
+            f"The experiment '{name}' was deleted: run `mlflow experiments restore -x {found.experiment_id}`, "
+            "or set MLFLOW_EXPERIMENT_NAME to another."
+        )
+    return found.experiment_id
+
+
+def home_experiments(name: str) -> list[str]:
+    """Ids of the experiments where this command's runs are: its own, and MLflow's Default beside ours.
+
+    `mlflow run` without --experiment-name puts them into Default, everything else into `name`.
+    """
+    given = os.environ.get("MLFLOW_EXPERIMENT_ID", "")
+    if given not in ("", "0"):
+        return [given]
+    own = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+    names = [own, "Default"] if own == name else [own]
+    found = (client().get_experiment_by_name(one) for one in names)
+    return [one.experiment_id for one in found if one is not None]
+
+
+def find_run(run_id: str) -> "Run | None":
+    """The run, or None if the store has none of that id, or a deleted one."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client().get_run(run_id)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def create_run(experiment: str, stage: str, name: str, tags: dict[str, str], start: int) -> str:
+    """A new run with the tags that MLflow's own start_run would have set; its id."""
+    own = {
+        "mlflow.user": _user(),
+        "mlflow.source.name": Path(sys.argv[0]).name,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.project.entryPoint": stage,
+    }
+    run = client().create_run(experiment, start_time=start, run_name=name, tags=own | tags)
+    return run.info.run_id
+
+
+def marked_run(experiment: str, mark: dict[str, str]) -> str | None:
+    """The id of the run in this experiment that has these tags."""
+    query = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in mark.items())
+    found = client().search_runs([experiment], query, max_results=1)
+    return found[0].info.run_id if found else None
+
+
+def take_over(run_id: str, stage: str, name: str, tags: dict[str, str]) -> str:
+    """Name and tag the run that `mlflow run` made for us; the id of its experiment."""
+    run = find_run(run_id)
+    if run is None:
+        raise StoreError(f"MLFLOW_RUN_ID is {run_id}, but {shown(uri())} has no such run: unset it or set the store.")
+    entry = {} if "mlflow.project.entryPoint" in run.data.tags else {"mlflow.project.entryPoint": stage}
+    client().update_run(run_id, name=name)
+    for key, value in (tags | entry).items():
+        client().set_tag(run_id, key, value)
+    return run.info.experiment_id
+
+
+def reopen(run_id: str, tags: dict[str, str]) -> None:
+    """Set an interrupted or failed run going again."""
+    client().update_run(run_id, status="RUNNING")
+    run = client().get_run(run_id)
+    for key in ("iqa.reason", "iqa.stopped"):
+        if key in run.data.tags:
+            client().delete_tag(run_id, key)
+    for key, value in tags.items():
+        client().set_tag(run_id, key, value)
+
+
+@cache
+def _client(address: str) -> "MlflowClient":
+    for name, value in SWITCHES.items():
+        os.environ.setdefault(name, value)
+    probe(address)
+    from filelock import FileLock
+    from mlflow.tracking import MlflowClient
+
+    for noisy in ("alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for repeats in ("mlflow.store.db.utils", "urllib3.connectionpool"):  # what is raised as well, tracebacks included
+        logging.getLogger(repeats).setLevel(logging.CRITICAL)
+    made = MlflowClient(tracking_uri=address)
+    if not address.startswith("sqlite:"):
+        return made
+    database = _database(address)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{database}.lock"):  # two processes that create the tables at once both fail
+        made.search_experiments(max_results=1)
+    return made
+
+
+def _artifact_location() -> str | None:
+    """mlartifacts beside a SQLite file, else in the working directory; a server decides for itself."""
+    address = uri()
+    if address.startswith(("http:", "https:")):
+        return None
+    folder = _database(address).parent if address.startswith("sqlite:") else Path.cwd()
+    return (folder / "mlartifacts").absolute().as_uri()
+
+
+def _database(address: str) -> Path:
+    return Path(unquote(address.removeprefix("sqlite:///")))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"

@@ -1,0 +1,1 @@
+"""One Optuna study a file: its docstring says the command, the budget and the result."""

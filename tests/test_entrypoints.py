@@ -1,0 +1,40 @@
+"""How the commands read their parameters and how they end."""
+
+import subprocess
+import sys
+
+import pytest
+
+from entrypoints import command
+
+
+def test_overrides_are_read_in_both_spellings():
+    assert command.overrides(["--a.b", "1", "--c=2", "--d="]) == {"a.b": "1", "c": "2", "d": ""}
+
+
+def test_a_value_that_looks_like_an_option_stays_a_value():
+    assert command.overrides(["--name=--lr=9"]) == {"name": "--lr=9"}
+
+
+@pytest.mark.parametrize("words", [["word"], ["--a"], ["--a", "--b", "1"], ["--a=1", "--a=2"], ["--=1"]])
+def test_anything_else_is_refused(words):
+    with pytest.raises(ValueError, match="write --|given twice|belongs to no parameter"):
+        command.overrides(words)
+
+
+def test_a_mended_error_ends_with_two_and_one_sentence(capsys):
+    def fail():
+        raise ValueError("A sentence.")
+
+    assert command.ended(fail) == 2
+    assert capsys.readouterr().err == "error: A sentence.\n"
+
+
+def test_the_module_form_works_from_the_projects_root():
+    done = subprocess.run([sys.executable, "-m", "iqa", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "finetune" in done.stdout
+
+
+def test_an_unknown_command_ends_with_two():
+    done = subprocess.run([sys.executable, "-m", "iqa", "fintune"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "'fintune' is no command" in done.stderr

@@ -1,0 +1,140 @@
+"""The matrix, the identity of a cell, and how an experiment's command is read."""
+
+import pytest
+
+from iqa import experiment
+from iqa.config import ConfigError, load
+from iqa.experiment import cells, code, matrix
+
+FILE = """
+title: Toy
+preset: smoke
+seeds: [0, 1]
+arms:
+  baseline: {title: ImageNet}
+  slow: {title: ImageNet slowly, finetune: {encoder_lr_ratio: 0.02}}
+  pretrained: {title: Pretrained, pretrain: {families: blur}}
+contrasts:
+  - {name: pretraining, treatment: pretrained, baseline: baseline}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path):
+    (tmp_path / "toy.yaml").write_text(FILE)
+    return lambda seeds="", preset="", **overrides: experiment.plan(
+        str(tmp_path / "toy.yaml"), preset, seeds, {k.replace("__", "."): v for k, v in overrides.items()}
+    )
+
+
+def test_the_experiments_of_the_project_can_be_read():
+    assert [matrix.read(file.stem).name for file in sorted(matrix.FOLDER.glob("*.yaml"))]
+
+
+def test_an_experiment_takes_its_name_from_its_file_and_its_preset_from_its_text(plan):
+    assert (plan().experiment.name, plan().preset) == ("toy", "smoke")
+
+
+def test_an_arm_overrides_the_preset(plan):
+    assert plan().finetuning("slow", 0).optim.encoder_lr_ratio == 0.02
+    assert plan().finetuning("baseline", 0).optim.encoder_lr_ratio == 0.1
+
+
+def test_an_arm_overrides_the_command_line_which_overrides_the_preset(plan):
+    settled = plan(encoder_lr_ratio="0.5")
+    assert settled.finetuning("slow", 0).optim.encoder_lr_ratio == 0.02
+    assert settled.finetuning("baseline", 0).optim.encoder_lr_ratio == 0.5
+
+
+def test_an_arm_without_pretraining_has_none(plan):
+    assert plan().pretraining("baseline", 0) is None
+    assert plan().pretraining("pretrained", 0).degrade.families == ("blur",)
+
+
+def test_the_seed_goes_to_every_stage_of_its_pair(plan):
+    assert plan().pretraining("pretrained", 1).seed == plan().finetuning("pretrained", 1).seed == 1
+
+
+def test_fine_tuning_starts_from_the_encoder_that_pretraining_left(plan):
+    assert plan().finetuning("pretrained", 0, "runs:/x/encoder").model.weights == "runs:/x/encoder"
+
+
+def test_a_bare_override_goes_to_every_stage_that_has_it(plan):
+    settled = plan(epochs="3", data="folder")
+    assert settled.pretraining("pretrained", 0).optim.epochs == settled.finetuning("baseline", 0).optim.epochs == 3
+    assert settled.finetuning("baseline", 0).data.name == "folder"
+
+
+def test_an_override_with_a_stage_goes_to_that_stage(plan):
+    settled = plan(pretrain__epochs="3")
+    assert settled.pretraining("pretrained", 0).optim.epochs == 3
+    assert settled.finetuning("baseline", 0).optim.epochs == 1
+
+
+def test_an_override_that_no_stage_knows_is_refused_with_the_nearest(plan):
+    with pytest.raises(ConfigError, match="'epocs' is no parameter of the experiment: did you mean 'epochs'"):
+        plan(epocs="3")
+
+
+def test_one_seed_for_the_whole_experiment_is_refused(plan):
+    with pytest.raises(ConfigError, match="did you mean 'seeds'"):
+        plan(seed="3")
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0", (0,)), ("0,2,5", (0, 2, 5)), ("0-3", (0, 1, 2, 3)), ("7,0-1", (7, 0, 1))])
+def test_seeds_are_a_list_or_a_range(plan, text, seeds):
+    assert plan(text).experiment.seeds == seeds
+
+
+@pytest.mark.parametrize("text", ["a", "1,,2", "1,1", "3-1", "-1"])
+def test_other_seeds_are_refused(plan, text):
+    with pytest.raises(ConfigError, match="seeds = "):
+        plan(text)
+
+
+def test_an_unknown_experiment_is_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'demo'"):
+        matrix.read("demmo")
+
+
+def test_a_contrast_of_an_unknown_arm_is_refused(tmp_path):
+    (tmp_path / "toy.yaml").write_text(FILE.replace("baseline: baseline}", "baseline: basline}"))
+    with pytest.raises(ConfigError, match="did you mean 'baseline'"):
+        matrix.read(str(tmp_path / "toy.yaml"))
+
+
+def test_a_file_with_several_faults_names_them_all(tmp_path):
+    (tmp_path / "toy.yaml").write_text("title: x\nseeds: []\narms: {a: {titel: y}}\n")
+    with pytest.raises(ConfigError) as error:
+        matrix.read(str(tmp_path / "toy.yaml"))
+    assert all(word in str(error.value) for word in ("preset", "seeds", "titel"))
+
+
+def test_code_that_a_stage_does_not_import_is_no_part_of_its_identity():
+    names = {file.name for file in code.modules(code.PACKAGE / "stages" / "finetune.py")}
+    assert {"finetune.py", "loop.py", "hyperiqa.py", "batches.py", "randomness.py"} <= names
+    assert not names & {"pretrain.py", "running.py", "__main__.py"}
+    assert not any("report" in str(file) for file in code.modules(code.PACKAGE / "stages" / "finetune.py"))
+
+
+def test_docstrings_comments_and_layout_are_no_part_of_codes_identity():
+    one = 'def f(x):\n    """Says."""\n    return x + 1\n'
+    other = "def f(x):\n\n    # why\n    return (x + 1)\n"
+    assert dumped(one) == dumped(other) != dumped(one.replace("+ 1", "+ 2"))
+
+
+def dumped(text: str) -> str:
+    import ast
+
+    return ast.dump(code.stripped(ast.parse(text)))
+
+
+def test_the_repeat_command_says_what_differs_from_the_preset():
+    settings = load("finetune", {"epochs": "3", "data": "my photos"}, "smoke")
+    cell = cells.Cell("finetune", settings, "0" * 64, {"preset": "smoke"})
+    assert cells.repeat(cell) == "iqa finetune --preset=smoke '--data.name=my photos' --optim.epochs=3"
+
+
+def test_a_missing_weights_file_is_refused():
+    with pytest.raises(ValueError, match="There are no weights at nowhere.pth"):
+        cells.weights_identity("nowhere.pth")

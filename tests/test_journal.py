@@ -1,0 +1,240 @@
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from iqa.tracking import Busy, JournalError
+from iqa.tracking.journal import Journal, last_status
+from iqa.tracking.lock import hold, release
+from iqa.tracking.shipping import METRICS, Position, batches
+
+ROOT = Path(__file__).parent.parent
+
+
+def entries(folder):
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+
+
+def started(folder):
+    journal = Journal(folder)
+    journal.start(stage="pretrain", name="n", experiment="iqa", parent=None)
+    return journal
+
+
+def test_the_first_line_has_a_format_number_and_all_that_creates_the_run(tmp_path):
+    started(tmp_path)
+    first = entries(tmp_path)[0]
+    assert first["what"] == "begin" and first["format"] == 1 and len(first["id"]) == 32
+    assert {"stage", "name", "experiment", "parent", "time"} <= set(first)
+
+
+def test_another_format_is_refused_by_number(tmp_path):
+    started(tmp_path)
+    file = tmp_path / "journal.jsonl"
+    file.write_text(file.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(JournalError, match="format 2.*reads format 1"):
+        Journal(tmp_path)
+
+
+def test_a_step_once_written_is_never_written_again(tmp_path):
+    journal = started(tmp_path)
+    journal.metrics({"loss": 1.0, "srcc": 0.5}, 1)
+    journal.metrics({"loss": 9.0, "plcc": 0.7}, 1)
+    again = Journal(tmp_path)
+    again.metrics({"loss": 9.0, "srcc": 9.0, "plcc": 9.0}, 1)
+    again.metrics({"loss": 2.0}, 2)
+    written = [(entry["step"], entry["values"]) for entry in entries(tmp_path) if entry["what"] == "metrics"]
+    assert written == [(1, {"loss": 1.0, "srcc": 0.5}), (1, {"plcc": 0.7}), (2, {"loss": 2.0})]
+
+
+def test_the_first_params_stay_and_new_ones_are_added(tmp_path):
+    started(tmp_path).params({"seed": "0"})
+    Journal(tmp_path).params({"seed": "1", "lr": "2"})
+    assert [entry["values"] for entry in entries(tmp_path)[1:]] == [{"seed": "0"}, {"lr": "2"}]
+
+
+def test_nan_and_infinity_survive(tmp_path):
+    journal = started(tmp_path)
+    journal.metrics({"a": math.nan, "b": math.inf}, 1)
+    values = [entry for entry, _ in journal.read(0)][1]["values"]
+    assert math.isnan(values["a"]) and values["b"] == math.inf
+
+
+@pytest.mark.parametrize(
+    "torn", [b"{", b'{"what": "metrics", "ti', b'{"what": "tags"}', b"\0" * 50 + b"\n", b'"text"\n']
+)
+def test_a_torn_last_line_is_cut_off_and_the_rest_goes_on(tmp_path, torn, caplog):
+    started(tmp_path).metrics({"loss": 1.0}, 1)
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(torn)
+    Journal(tmp_path).metrics({"loss": 1.0, "srcc": 2.0}, 1)
+    assert [entry["what"] for entry in entries(tmp_path)] == ["begin", "metrics", "metrics"]
+    assert entries(tmp_path)[-1]["values"] == {"srcc": 2.0} and "torn" in caplog.text
+
+
+def test_a_kill_at_any_byte_loses_whole_lines_only(tmp_path):
+    journal = started(tmp_path)
+    for step in range(3):
+        journal.metrics({"loss": 1.0}, step)
+    whole = (tmp_path / "journal.jsonl").read_bytes()
+    for size in range(0, len(whole), 7):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        (folder / "journal.jsonl").write_bytes(whole[:size])
+        Journal(folder)
+        left = (folder / "journal.jsonl").read_bytes()
+        assert whole.startswith(left) and (not left or left.endswith(b"\n"))
+        assert len(left) == whole[:size].rfind(b"\n") + 1
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_whole_lines(tmp_path):
+    journal = started(tmp_path)
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, hard))
+    try:
+        with pytest.raises(JournalError, match="bytes are free"):
+            journal.metrics({"a long name " * 9: 1.0}, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
+
+
+def test_a_line_that_is_being_written_is_not_read_yet(tmp_path):
+    journal = started(tmp_path)
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(b'{"what": "metrics", "time": 1, "step": 1, "val')
+    assert [entry["what"] for entry, _ in journal.read(0)] == ["begin"]
+
+
+def test_reading_goes_on_where_it_stopped(tmp_path):
+    journal = started(tmp_path)
+    *_, (_, after) = journal.read(0)
+    journal.metrics({"loss": 1.0}, 1)
+    assert [entry["what"] for entry, _ in journal.read(after)] == ["metrics"]
+
+
+def test_a_model_s_metric_has_the_time_of_the_run_s(tmp_path):
+    journal = started(tmp_path)
+    journal.metrics({"srcc": 0.5}, 3)
+    time.sleep(0.01)
+    journal.model_metrics("m", {"srcc": 0.5}, "set", "digest", 3)
+    journal.model_metrics("m", {"srcc": 0.5}, "set", "digest", 3)
+    first, second = entries(tmp_path)[1:]
+    assert second["rows"] == [["srcc", 0.5, first["time"]]]
+
+
+def test_the_status_is_that_of_the_last_end_unless_it_went_on(tmp_path):
+    journal = started(tmp_path)
+    assert last_status(tmp_path) == journal.status == ""
+    journal.append("end", status="FAILED")
+    assert last_status(tmp_path) == journal.status == Journal(tmp_path).status == "FAILED"
+    journal.append("resumed", pid=1)
+    assert last_status(tmp_path) == journal.status == Journal(tmp_path).status == ""
+    assert last_status(tmp_path / "nowhere") == "" and not (tmp_path / "nowhere").exists()
+
+
+def test_batches_fit_into_one_call_and_keep_the_order(tmp_path):
+    def metrics(count):
+        return {"what": "metrics", "values": {str(i): 0.0 for i in range(count)}}
+
+    tag, artifact = {"what": "tags", "values": {"a": "b"}}, {"what": "artifact"}
+    source = [metrics(600), metrics(300), tag, artifact, tag, metrics(200), metrics(900)]
+    made = list(batches(((entry, i + 1) for i, entry in enumerate(source)), ("metrics", "tags")))
+    assert [[entry["what"] for entry in batch] for batch, _ in made] == [
+        ["metrics", "metrics"],
+        ["tags", "tags"],
+        ["metrics"],
+        ["metrics"],
+    ]
+    assert [after for _, after in made] == [2, 5, 6, 7]
+    assert all(sum(len(entry["values"]) for entry in batch) <= METRICS for batch, _ in made)
+
+
+def test_positions_move_past_what_belongs_to_the_other_lane():
+    artifact = {"what": "artifact"}
+    assert list(batches(iter([(artifact, 10), (artifact, 20)]), ("metrics",))) == [([], 20)]
+    assert list(batches(iter([]), ("metrics",))) == []
+
+
+def test_a_position_that_was_torn_or_points_past_the_journal_begins_anew(tmp_path):
+    (tmp_path / "shipped.json").write_text('{"data": 1')
+    assert Position(tmp_path, 100).lanes == {"data": 0, "files": 0}
+    (tmp_path / "shipped.json").write_text('{"data": 500, "files": 40}')
+    assert Position(tmp_path, 100).lanes == {"data": 100, "files": 40}
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from iqa.tracking.lock import hold
+held = hold(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_within_two_seconds_and_told_who_holds_it(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        began = time.monotonic()
+        with pytest.raises(Busy, match=f"process {holder.pid} on {os.uname().nodename}"):
+            hold(tmp_path)
+        assert time.monotonic() - began < 2
+        holder.kill()
+        holder.wait()
+    release(tmp_path, hold(tmp_path))  # a killed process holds nothing
+
+
+ASKED = """
+import os, signal, time
+from iqa.tracking import Stopped, handle_signals, stop_requested
+import sys
+handle_signals()
+assert stop_requested() == 0 and not {"mlflow", "torch", "pandas"} & set(sys.modules)
+for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+    os.kill(os.getpid(), number)
+    assert stop_requested() == number
+stopped = Stopped(signal.SIGTERM)
+assert stopped.exit_code == 143 and "SIGTERM" in str(stopped)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_signals_only_ask_and_a_second_interrupt_insists(tmp_path):
+    done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
+CHILD = """
+import time
+from iqa.tracking import handle_signals, stop_requested
+handle_signals()
+print("ready", flush=True)
+while not stop_requested():
+    time.sleep(0.02)
+print(stop_requested(), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
+def test_the_death_of_mlflow_run_asks_its_child_to_stop():
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}])"
+    environment = os.environ | {"MLFLOW_RUN_ID": "x"}
+    command = [sys.executable, "-c", parent]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT) as outer:
+        assert outer.stdout is not None and outer.stdout.readline() == "ready\n"
+        outer.kill()
+        assert outer.stdout.readline() == "15\n"
