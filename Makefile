@@ -27,9 +27,10 @@ help:
 demo: .venv/ready
 	@$(IN_VENV) mlflow run . --env-manager local
 
-# One thread a worker: two workers of torch with all cores each take turns at the same two cores.
+# One thread a worker, since two workers of torch with all cores each take turns at the same two cores; one file a
+# worker, so that no fixture is made twice.
 test: .venv/ready
-	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) $(PYTEST)
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)
 
 lint: .venv/ready
 	@$(IN_VENV) ruff check .

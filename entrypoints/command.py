@@ -94,8 +94,9 @@ def announce(report: Any, outcome: Any) -> None:
     """The headline, the report's path, and where the arms can be compared."""
     from iqa import tracking
 
-    models = [outcome.done[cell.key].run_id for cell in outcome.cells
-              if cell.stage == "finetune" and cell.key in outcome.done]
+    models = [
+        outcome.done[cell.key].run_id for cell in outcome.cells if cell.stage == "finetune" and cell.key in outcome.done
+    ]
     print(f"\n{report.headline}")
     print(f"report: {report.folder / 'report.html'}")
     if models:

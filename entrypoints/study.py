@@ -12,8 +12,14 @@ def main(argv: list[str] | None = None) -> int:
         flags = {"name": "a file of studies/", "preset": "demo, smoke or paper", "trials": "how many in all"}
         given, rest = command.parse(__doc__, sys.argv[1:] if argv is None else argv, **flags)
         studies = command.sibling("studies.search")
-        studies.run(given.name or "encoder_lr_ratio", given.preset or "demo", given.trials or "20", rest,
-                    said=command.said("study", argv), say=print)
+        studies.run(
+            given.name or "encoder_lr_ratio",
+            given.preset or "demo",
+            given.trials or "20",
+            rest,
+            said=command.said("study", argv),
+            say=print,
+        )
 
     return command.ended(work)
 

@@ -5,7 +5,7 @@ that starts in the middle costs no replay, and gives what the uninterrupted one 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
@@ -204,7 +204,7 @@ def evaluation(manifest: Manifest, *, crop: int, count: int, batch: int) -> Iter
     rows: list[int] = []
     for row in range(len(manifest)):
         pixels = read(row)
-        for top, left in corners(*pixels.shape[1:], crop, count):
+        for top, left in corners(pixels.shape[1], pixels.shape[2], crop, count):
             waiting.append(pixels[:, top : top + crop, left : left + crop])
             rows.append(row)
         while len(rows) >= batch:
@@ -214,7 +214,7 @@ def evaluation(manifest: Manifest, *, crop: int, count: int, batch: int) -> Iter
         yield torch.stack(waiting), torch.tensor(rows)
 
 
-def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+def ahead(items: Iterable[T], depth: int = 2) -> Generator[T]:
     """The same items, made by a thread up to `depth` ahead; its errors are raised here, closing it ends the thread."""
     source = iter(items)
     end = object()

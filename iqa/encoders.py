@@ -101,8 +101,6 @@ def build(name: str, weights: str, drop_path: float = 0.0, seed: int = 0, image_
 
 def check(name: str, weights: str) -> None:
     """Raise EncoderError for what `build` would refuse, as far as that can be told without building anything."""
-    import timm
-
     path, name = Path(weights), ALIASES.get(name, name)
     if weights not in KEYWORDS and not path.is_dir():
         if not path.is_file():
@@ -111,6 +109,8 @@ def check(name: str, weights: str) -> None:
             raise EncoderError(f"{path}: weights are read from {' and '.join(FILES)} files, not from '{path.suffix}'.")
     if not name and weights != "bundled" and not path.is_dir():
         raise EncoderError(f"weights '{weights}' do not say whose they are: name the encoder, such as swin_tiny.")
+    import timm
+
     if name and not timm.is_model(name):
         near = difflib.get_close_matches(name, [*ALIASES, *timm.list_models()], n=1)
         hint = f"did you mean '{near[0]}'?" if near else "timm.list_models() names them."
@@ -148,7 +148,7 @@ def _size_arguments(name: str, image_size: int) -> dict[str, Any]:
     if about is None or not about.fixed_input_size:
         return {}
     if image_size % STRIDES[0]:
-        raise EncoderError(f"{name} takes images whose side is a multiple of {STRIDES[0]}: change {image_size}.")
+        raise EncoderError(f"{name} takes images whose side is a multiple of {STRIDES[0]}, not {image_size}.")
     if name.startswith("swin_") and image_size < about.input_size[-1]:
         return {"strict_img_size": False}  # a smaller img_size would shrink the windows and their tables
     return {"img_size": image_size}
@@ -227,15 +227,18 @@ def _plain(name: str) -> str:
 
 
 def _translated(name: str, state: State) -> State:
-    """A classifier's weights under timm's names, if timm can translate its authors' names and resizes nothing."""
+    """A classifier's weights under timm's names, if only names differ: what timm would resize stays as it is."""
     import timm
 
+    shapes, found = (
+        Counter(tensor.shape for tensor in one.values()) for one in (_classifier(name).state_dict(), state)
+    )
+    if shapes - found:
+        return state
     try:
-        whole = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)})
+        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)}).state_dict()
     except RuntimeError:
         return state
-    shapes, found = (Counter(tensor.shape for tensor in one.values()) for one in (whole.state_dict(), state))
-    return state if shapes - found else whole.state_dict()
 
 
 def _adopt(encoder: Encoder, state: State, origin: str) -> None:

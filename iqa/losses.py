@@ -47,7 +47,8 @@ def full(
         "ranking_positive": ranking(positive, m_rank),
         "ranking_negative": ranking(-negative, m_rank),
     }
-    return terms | {"total": sum(weight * term for weight, term in zip(weights, terms.values(), strict=True))}
+    weighted = [weight * term for weight, term in zip(weights, terms.values(), strict=True)]
+    return terms | {"total": torch.stack(weighted).sum()}
 
 
 def feasible_margin(levels: int, cosine: float = -1.0) -> float:

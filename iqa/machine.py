@@ -44,11 +44,14 @@ def threads(count: int = 0) -> int:
 def cores() -> int:
     """CPU cores that this process may use: affinity and a container's quota count."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": microseconds of CPU time in each period; or "max …"
-    if quota.is_file():
-        share, period = quota.read_text().split()
-        allowed = allowed if share == "max" else min(allowed, max(1, int(share) // int(period)))
-    return allowed
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    return within_quota(allowed, quota.read_text()) if quota.is_file() else allowed
+
+
+def within_quota(allowed: int, quota: str) -> int:
+    """Cores under a cgroup's cpu.max: "200000 100000" is microseconds of CPU time in each period, "max …" no limit."""
+    share, period = quota.split()
+    return allowed if share == "max" else min(allowed, max(1, int(share) // int(period)))
 
 
 def keep_memory() -> bool:

@@ -1,13 +1,13 @@
 """Parameter groups, and the schedule as a pure function of the step."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import nn
 
 
-def adamw(groups: dict[str, tuple[Iterable[nn.Parameter], float]], weight_decay: float) -> torch.optim.AdamW:
+def adamw(groups: Mapping[str, tuple[Iterable[nn.Parameter], float]], weight_decay: float) -> torch.optim.AdamW:
     """AdamW over named groups {name: (parameters, first rate)}; a group with rate 0 is left out and frozen."""
     trained = []
     for name, (parameters, rate) in groups.items():

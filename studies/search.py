@@ -8,7 +8,6 @@ from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import optuna
 
@@ -35,7 +34,9 @@ def run(name: str, preset: str, trials: str, overrides: dict[str, str], said: st
         "study", folder, name=f"study {name}", params={"name": name, "preset": preset}, tags=tags, reopen=True
     ) as parent:
         done = len(study.get_trials(states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)))
-        study.optimize(lambda trial: attempt(trial, space, preset, overrides, parent.run_id, say), max(0, wanted - done))
+        study.optimize(
+            lambda trial: attempt(trial, space, preset, overrides, parent.run_id, say), max(0, wanted - done)
+        )
         parent.metrics({"best/val_srcc": study.best_value, "trials": len(study.trials)}, len(study.trials))
         parent.tags({f"best.{key}": str(value) for key, value in study.best_params.items()})
     say(f"best of {len(study.trials)} trials: validation SRCC {study.best_value:.4f} with {study.best_params}")

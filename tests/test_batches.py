@@ -26,15 +26,11 @@ def manifest(tmp_path_factory) -> Manifest:
 
 
 def tuned(manifest, start=0, batch=4, per_image=2, seed=0):
-    return batches.finetuning(
-        manifest, batch=batch, per_image=per_image, seed=seed, start=start, crop=CROP, flip=True
-    )
+    return batches.finetuning(manifest, batch=batch, per_image=per_image, seed=seed, start=start, crop=CROP, flip=True)
 
 
 def pretrained(manifest, start=0, batch=4, families=("blur", "jpeg", "noise", "brightness")):
-    return batches.pretraining(
-        manifest, batch=batch, seed=0, start=start, families=families, crop=CROP, overlap=0.5
-    )
+    return batches.pretraining(manifest, batch=batch, seed=0, start=start, families=families, crop=CROP, overlap=0.5)
 
 
 def take(iterator, count):
@@ -68,7 +64,9 @@ def test_starting_in_the_middle_gives_what_the_uninterrupted_run_gives(manifest)
 def test_a_samples_draws_do_not_depend_on_the_batch_size(manifest):
     def crops_by_image(batch):
         flat = take(tuned(manifest, batch=batch), 20 // batch)
-        return {(int(row), seed): pixels for b in flat for row, seed, pixels in zip(b.rows, b.seeds, b.pixels, strict=True)}
+        return {
+            (int(row), seed): pixels for b in flat for row, seed, pixels in zip(b.rows, b.seeds, b.pixels, strict=True)
+        }
 
     small, large = crops_by_image(4), crops_by_image(10)
     assert small.keys() == large.keys()
@@ -105,7 +103,10 @@ def test_an_image_smaller_than_the_crop_is_refused_by_name(manifest):
 
 def overlap(pair, crop=CROP):
     """Where the pair's crops lie is not kept; two crops of a ramp image tell it by their first pixel."""
-    (a, b) = (region[:, top : top + crop, left : left + crop] for region, (top, left) in zip(pair.regions, pair.corners, strict=True))
+    (a, b) = (
+        region[:, top : top + crop, left : left + crop]
+        for region, (top, left) in zip(pair.regions, pair.corners, strict=True)
+    )
     down, right = (abs(int(a[i, 0, 0]) - int(b[i, 0, 0])) for i in (0, 1))
     return (crop - down) * (crop - right) / crop**2
 

@@ -1,5 +1,6 @@
 """The built-in sets: made once, the same for everybody, and honest about their scores."""
 
+import dataclasses
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -128,9 +129,22 @@ def test_a_damaged_file_is_found_and_the_remedy_is_said(toy):
         datasets.load("sample")
 
 
+def test_every_set_has_a_key_of_its_own():
+    assert len({sample._key(name) for name in sample.RECIPES}) == 3
+
+
 def test_another_recipe_lies_in_another_folder(toy, monkeypatch):
     key = sample._key("sample")
     monkeypatch.setattr(sample, "NOISE", 0.03)
+    assert sample._key("sample") != key
+
+
+def test_a_changed_degradation_makes_the_set_anew(toy, monkeypatch):
+    key = sample._key("sample")
+    assert sample._key("sample") == key
+    darken = degradations.FAMILIES["darken"]
+    other = dataclasses.replace(darken, apply=degradations.FAMILIES["brighten"].apply)
+    monkeypatch.setitem(degradations.FAMILIES, "darken", other)
     assert sample._key("sample") != key
 
 

@@ -81,7 +81,9 @@ def test_one_seed_for_the_whole_experiment_is_refused(plan):
         plan(seed="3")
 
 
-@pytest.mark.parametrize(("text", "seeds"), [("0", (0,)), ("0,2,5", (0, 2, 5)), ("0-3", (0, 1, 2, 3)), ("7,0-1", (7, 0, 1))])
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0", (0,)), ("0,2,5", (0, 2, 5)), ("0-3", (0, 1, 2, 3)), ("7,0-1", (7, 0, 1))]
+)
 def test_seeds_are_a_list_or_a_range(plan, text, seeds):
     assert plan(text).experiment.seeds == seeds
 

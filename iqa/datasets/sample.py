@@ -21,7 +21,7 @@ from iqa.datasets.contents import cache_folder, file_digest
 from iqa.datasets.manifest import COLUMNS, PARTS, DataError, Manifest, table_of
 from iqa.randomness import generator, sub_seed
 
-VERSION = 1  # of everything below that the recipe's own digest does not see
+VERSION = 1  # of what `_key` does not see: crops, scores, the manifest's columns
 SIZE = 256  # pixels a side
 WEIGHTS = (1.0, 1.0, 2.0, 3.0, 4.0)  # of the levels, mildest first: equal ones leave half of the scores above 0.9
 LEVELS = len(WEIGHTS)
@@ -114,11 +114,15 @@ def draws(name: str, content: str) -> list[tuple[str, int]]:
 
 
 def _key(name: str) -> str:
-    """Version and digest of the recipe: another recipe lies in another folder."""
+    """Version, recipe, and what charts and degradations make of a small probe: if any changes, so does the folder."""
     recipe = RECIPES[name]
-    chains = [(family, degradations.severities(family, LEVELS)) for family in recipe.families]
-    said = repr((name, recipe, chains, SIZE, DRAWS, WEIGHTS, NOISE, photographs.CROPS))
-    return f"v{VERSION}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+    said = repr((name, recipe, SIZE, DRAWS, WEIGHTS, NOISE, photographs.CROPS))
+    digest = hashlib.sha256(said.encode())
+    probe = images.unit(charts.chart(96, "probe"))[None]
+    for family in recipe.families:
+        made = degradations.degrade(probe, family, LEVELS, [generator("built-in", "probe", family)])
+        digest.update((made * 255).round().to(torch.uint8).numpy().tobytes())
+    return f"v{VERSION}-{digest.hexdigest()[:12]}"
 
 
 def _make(name: str, folder: Path) -> None:

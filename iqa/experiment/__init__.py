@@ -4,4 +4,17 @@ from iqa.experiment.cells import Cell, Result, cell, compute, folder_of
 from iqa.experiment.matrix import Experiment, Plan, plan, read
 from iqa.experiment.running import Outcome, rewrite, run
 
-__all__ = ["Cell", "Experiment", "Outcome", "Plan", "Result", "cell", "compute", "folder_of", "plan", "read", "rewrite", "run"]
+__all__ = [
+    "Cell",
+    "Experiment",
+    "Outcome",
+    "Plan",
+    "Result",
+    "cell",
+    "compute",
+    "folder_of",
+    "plan",
+    "read",
+    "rewrite",
+    "run",
+]

@@ -88,7 +88,7 @@ def compute(cell: Cell, *, parent: str | None = None, show: Show | None = None, 
     """Run a cell to its end, going on where an interrupted or failed attempt stopped."""
     folder = folder_of(cell)
     tags = cell.tags | {"iqa.command": command or repeat(cell)}
-    tags |= {f"machine.{name}": value for name, value in machine.describe().items()}
+    tags |= {f"machine.{name}": str(value) for name, value in machine.describe().items()}
     params = flatten(cell.config)
     with tracking.open_run(cell.stage, folder, name=cell.title, params=params, tags=tags, parent=parent) as run:
         write_config(run, cell)

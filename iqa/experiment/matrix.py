@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
-from iqa.config import FLAT, STAGES, ConfigError, Section, field_names, load, unknown
+from iqa.config import FLAT, STAGES, UNSET, ConfigError, Section, field_names, load, unknown
 
 FOLDER = Path("experiments")  # of the project, where people add their own
+INSTALLED = [parent / "experiments" for parent in Path(__file__).parents[1:3]]  # in a wheel, in a checkout
 SHARED = {"smoke": "demo", "frugal": "paper"}  # presets that run another one's arms
 
 
@@ -73,9 +74,10 @@ class Plan(Section):
 
 def read(name: str) -> Experiment:
     """experiments/NAME.yaml, or the file itself. Raises ConfigError with everything that is wrong in it."""
-    file = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    folder = next((place for place in (FOLDER, *INSTALLED) if place.is_dir()), FOLDER)
+    file = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not file.is_file():
-        raise ConfigError(unknown("experiment", name, sorted(path.stem for path in FOLDER.glob("*.yaml"))))
+        raise ConfigError(unknown("experiment", name, sorted(path.stem for path in folder.glob("*.yaml"))))
     try:
         found = Experiment.model_validate({"name": file.stem} | yaml.safe_load(file.read_text(encoding="utf-8")))
     except ValidationError as error:
@@ -99,7 +101,7 @@ def plan(name: str, preset: str, seeds: str, overrides: dict[str, Any]) -> Plan:
         experiment = experiment.model_copy(update={"seeds": read_seeds(seeds)})
     sorted_out: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
     faults = []
-    for given, value in overrides.items():
+    for given, value in ((name, value) for name, value in overrides.items() if value != UNSET):
         stage, _, field = given.partition(".")
         takers = [stage] if stage in STAGES else [s for s in STAGES if given in FLAT[s] or given in field_names(s)]
         if not takers or given == "seed":
@@ -114,7 +116,7 @@ def plan(name: str, preset: str, seeds: str, overrides: dict[str, Any]) -> Plan:
 
 
 def read_seeds(text: str) -> tuple[int, ...]:
-    """"0,1,2" or "0-7" → the seeds."""
+    """ "0,1,2" or "0-7" → the seeds."""
     try:
         ends = [part.split("-") for part in text.split(",")]
         seeds = [seed for end in ends for seed in range(int(end[0]), int(end[-1]) + 1)]

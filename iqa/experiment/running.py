@@ -31,7 +31,8 @@ def run(plan: Plan, *, command: str, show: Show, say: Callable[[str], None]) -> 
     """Run (or continue, or reuse) everything that the plan asks for, and write its report."""
 
     def settled(cell: Cell, parent: str, outcome: Outcome) -> None:
-        settle(cell, outcome, say) or attempt(cell, parent, outcome, show)
+        if not settle(cell, outcome, say):
+            attempt(cell, parent, outcome, show)
 
     return under(plan, "experiment", command, settled)
 
@@ -115,9 +116,7 @@ def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.R
     keys = {cell.key for cell in outcome.cells}
     failed = {"FAILED", "KILLED"}
     rows = [
-        row
-        for row in tracking.rows()
-        if row.run_id in ids or (row.tags.get("cell") in keys and row.status in failed)
+        row for row in tracking.rows() if row.run_id in ids or (row.tags.get("cell") in keys and row.status in failed)
     ]
     written = report.build(
         rows,

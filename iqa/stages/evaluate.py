@@ -16,7 +16,10 @@ def evaluate(config: EvaluateConfig, run: Any) -> Iterator[dict[str, float]]:
     """Yield each target set's metrics, in the order of the config; predictions are artifacts."""
     began = time.monotonic()
     device = prepare(config.compute)
-    targets = [datasets.load(name, config.targets.root, on_bad=config.targets.on_bad).labelled() for name in config.targets.names]
+    targets = [
+        datasets.load(name, config.targets.root, on_bad=config.targets.on_bad).labelled()
+        for name in config.targets.names
+    ]
     folder = tracking.resolve(config.weights)
     model, about = load_model(folder, config.crops.size)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

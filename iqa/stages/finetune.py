@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from iqa import batches, checkpoint, datasets, encoders, machine, metrics, optim, tracking
+from iqa import batches, checkpoint, datasets, encoders, machine, optim, tracking
 from iqa.config import FinetuneConfig, flatten
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
@@ -123,7 +123,7 @@ def select(
     state: State, validation: datasets.Manifest, epoch: int, config: FinetuneConfig, run: Any, device: torch.device
 ) -> dict[str, float]:
     """Score the validation part; keep the weights if they are its best, end the training if patience is over."""
-    predictions = predict(state.model, validation, config.crops.size, config.crops.validation, device)  # type: ignore[arg-type]
+    predictions = predict(state.model, validation, config.crops.size, config.crops.validation, device)
     values = correlations(predictions, validation, "val/")
     scores = validation.table["score"].to_numpy()
     values["val/loss"] = float(np.abs(predictions - scores).mean())
@@ -148,7 +148,13 @@ def finish(
     own = state.own
     best = {"best/epoch": own["best_epoch"], "best/val_srcc": own["best_srcc"], "best/val_plcc": own["best_plcc"]}
     run.metrics(best | {"final/val_srcc": own["last_srcc"]}, state.epoch)
-    origin = {"run": run.run_id, "cell": run.cell, "data_name": test.name, "data": test.digest, "epoch": own["best_epoch"]}
+    origin = {
+        "run": run.run_id,
+        "cell": run.cell,
+        "data_name": test.name,
+        "data": test.digest,
+        "epoch": own["best_epoch"],
+    }
     folder = save_model(run.folder / "model", model, flatten(config), origin)
     run.artifact(folder, "model")
     model_id = run.model(f"{test.name}-{config.seed}", folder, flatten(config))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from iqa import batches, checkpoint, encoders, metrics, statistics
 from iqa.datasets import Manifest
@@ -17,7 +18,7 @@ FORWARD = 96  # crops at once
 
 
 @torch.no_grad()
-def predict(model: QualityModel, manifest: Manifest, crop: int, count: int, device: torch.device) -> np.ndarray:
+def predict(model: nn.Module, manifest: Manifest, crop: int, count: int, device: torch.device) -> np.ndarray:
     """The mean score over each image's `count` fixed crops: (len(manifest),) float64."""
     model.eval()
     sums = torch.zeros(len(manifest), dtype=torch.float64)

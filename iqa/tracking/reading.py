@@ -36,7 +36,7 @@ def rows(experiment: str = "iqa", filter: str = "") -> list[RunRow]:
     """Our runs, newest first. filter: in MLflow's search language.
 
     Where: in the experiment that MLFLOW_EXPERIMENT_NAME or _ID says, else in `experiment` and MLflow's Default.
-    Left out are runs without a stage, and the empty ones that `mlflow run` made to continue another.
+    Left out are runs without the tag stage, such as the empty ones that `mlflow run` made to continue another.
     """
     where = store.home_experiments(experiment)
     query = " AND ".join(part for part in ("tags.stage != ''", filter) if part)
@@ -46,7 +46,7 @@ def rows(experiment: str = "iqa", filter: str = "") -> list[RunRow]:
         page = store.client().search_runs(
             where, query, max_results=PAGE, order_by=["attributes.start_time DESC"], page_token=token
         )
-        found += [_row(run) for run in page if "iqa.continues" not in run.data.tags]
+        found += [_row(run) for run in page]
         token = page.token
         if not token:
             break

@@ -179,10 +179,8 @@ def _client(address: str) -> "MlflowClient":
     from filelock import FileLock
     from mlflow.tracking import MlflowClient
 
-    for noisy in ("alembic", "mlflow"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    for repeats in ("mlflow.store.db.utils", "urllib3.connectionpool"):  # what is raised as well, tracebacks included
-        logging.getLogger(repeats).setLevel(logging.CRITICAL)
+    for noisy in ("mlflow.store.db.utils", "urllib3.connectionpool"):  # tables made; tracebacks of what is raised too
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     made = MlflowClient(tracking_uri=address)
     if not address.startswith("sqlite:"):
         return made

@@ -1,0 +1,180 @@
+"""The stages on a toy folder: what they yield, what they leave, and that nothing but the config decides it."""
+
+import math
+
+import pytest
+import torch
+
+from iqa import checkpoint, config, datasets, encoders, tracking
+from iqa.stages import stage
+from iqa.stages.training import Diverged
+
+TINY = {"compute.threads": "1", "compute.device": "cpu"}
+PRETRAIN = TINY | {"degrade.crop": "32", "epochs": "2", "batch_size": "6", "levels": "3", "families": "jpeg,brightness"}
+FINETUNE = TINY | {"crops.size": "32", "crops.validation": "1", "crops.grid": "2", "epochs": "3", "batch_size": "6"}
+
+
+@pytest.fixture(autouse=True)
+def in_cache(home):
+    """Hashes of this test's data stay in its own folder."""
+
+
+class StopsAt(tracking.Silent):
+    """A run that is asked to stop after a number of steps."""
+
+    def __init__(self, folder, steps):
+        super().__init__(folder)
+        self.left = steps
+
+    def stop_requested(self):
+        self.left -= 1
+        return 15 if self.left <= 0 else 0
+
+
+class Recorded(tracking.Silent):
+    """A run that keeps its metrics."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.values = {}
+
+    def metrics(self, values, step):
+        self.values |= {(name, step): value for name, value in values.items()}
+
+
+def settings(name, photos, **more):
+    given = {"pretrain": PRETRAIN, "finetune": FINETUNE}[name] | {"data": str(photos)}
+    return config.load(name, given | {key.replace("__", "."): value for key, value in more.items()}, "smoke")
+
+
+def done(name, told, run):
+    records = list(stage(name)(told, run))
+    return records, run.folder / {"pretrain": "encoder", "finetune": "model"}[name]
+
+
+def weights(folder, kind):
+    return checkpoint.read(folder, kind=kind)["weights"]
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_pretraining_yields_a_record_an_epoch_and_leaves_an_encoder(photos, tmp_path):
+    run = Recorded(tmp_path / "run")
+    records, folder = done("pretrain", settings("pretrain", photos), run)
+    assert len(records) == 2
+    assert {"train/loss", "train/consistency", "train/ranking", "val/ordering", "val/score_spread"} <= records[0].keys()
+    assert {f"val/ordering/{family}" for family in ("jpeg", "brighten", "darken")} <= records[0].keys()
+    assert ("final/ordering", 2) in run.values and ("cost/hours", 2) in run.values
+    assert encoders.build("", str(folder)).loaded["missing"] == 0
+
+
+def test_pretraining_moves_the_encoder(photos, tmp_path):
+    _, folder = done("pretrain", settings("pretrain", photos), tracking.Silent(tmp_path))
+    before = encoders.build("", "bundled").state_dict()
+    after = weights(folder, "encoder")
+    assert not torch.equal(before["net.conv_stem.weight"], after["net.conv_stem.weight"])
+    assert torch.equal(before["net.bn1.running_mean"], after["net.bn1.running_mean"])  # statistics stay frozen
+
+
+def test_no_epochs_leave_the_encoder_as_it_was(photos, tmp_path):
+    records, folder = done("pretrain", settings("pretrain", photos, epochs="0"), tracking.Silent(tmp_path))
+    assert records == [] and equal(weights(folder, "encoder"), encoders.build("", "bundled").state_dict())
+
+
+def test_a_margin_that_no_embedding_can_reach_is_refused(photos, tmp_path):
+    with pytest.raises(ValueError, match="cannot be satisfied with 3 levels"):
+        done("pretrain", settings("pretrain", photos, loss__m_rank="1.01"), tracking.Silent(tmp_path))
+
+
+def test_fine_tuning_yields_its_curves_and_leaves_a_tested_model(photos, tmp_path):
+    run = Recorded(tmp_path / "run")
+    records, folder = done("finetune", settings("finetune", photos), run)
+    name = photos.name
+    assert len(records) == 3
+    assert {"train/loss", "train/srcc", "val/srcc", "val/plcc", f"test/{name}/epoch_srcc", "lr/head"} <= records[
+        0
+    ].keys()
+    best = run.values[("best/epoch", 3)]
+    assert {
+        (f"test/{name}/{metric}", best) for metric in ("srcc", "krcc", "plcc", "rmse", "srcc_low")
+    } <= run.values.keys()
+    assert (tmp_path / "run" / "predictions" / f"{name}.csv").read_text().startswith("path,group,score,prediction")
+    assert checkpoint.read(folder, kind="model")["origin"]["data_name"] == name
+
+
+def test_fine_tuning_learns_the_noise_of_the_toy(photos, tmp_path):
+    told = settings("finetune", photos, epochs="10", crops__size="48", encoder_lr_ratio="0.3")
+    records, _ = done("finetune", told, tracking.Silent(tmp_path))
+    assert records[-1]["train/loss"] < 0.5 * records[0]["train/loss"]
+
+
+def test_the_best_epoch_is_the_validation_parts(photos, tmp_path):
+    run = Recorded(tmp_path / "run")
+    records, _ = done("finetune", settings("finetune", photos), run)
+    values = [record["val/srcc"] for record in records]
+    assert run.values[("best/epoch", 3)] == 1 + values.index(max(values))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("pretrain", "encoder"), ("finetune", "model")])
+def test_the_same_config_gives_the_same_bits(name, kind, photos, tmp_path):
+    one, other = (done(name, settings(name, photos), tracking.Silent(tmp_path / n))[1] for n in "ab")
+    assert equal(weights(one, kind), weights(other, kind))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "stop"), [("pretrain", "encoder", 4), ("pretrain", "encoder", 5), ("finetune", "model", 6)]
+)
+def test_a_run_stopped_within_an_epoch_ends_as_the_uninterrupted_one(name, kind, stop, photos, tmp_path):
+    told = settings(name, photos)
+    records, whole = done(name, told, tracking.Silent(tmp_path / "whole"))
+    with pytest.raises(tracking.Stopped):
+        done(name, told, StopsAt(tmp_path / "stopped", stop))
+    later, resumed = done(name, told, tracking.Silent(tmp_path / "stopped"))
+    assert equal(weights(whole, kind), weights(resumed, kind))
+    assert len(later) == len(records) - (stop - 1) // 4  # four steps an epoch: only unfinished ones come again
+    assert {k: v for k, v in later[-1].items() if "cost" not in k} == pytest.approx(
+        {k: v for k, v in records[-1].items() if "cost" not in k}, nan_ok=True, abs=0
+    )
+
+
+def test_micro_batches_change_the_weights_by_rounding_only(photos, tmp_path):
+    one = done("finetune", settings("finetune", photos, epochs="1"), tracking.Silent(tmp_path / "a"))[1]
+    told = settings("finetune", photos, epochs="1", compute__micro_batch="2")
+    other = done("finetune", told, tracking.Silent(tmp_path / "b"))[1]
+    first, second = weights(one, "model"), weights(other, "model")
+    assert max(float((first[key] - second[key]).abs().max()) for key in first) < 2.1e-3  # Adam's first steps: ± rate
+
+
+def test_early_stopping_ends_the_training_when_patience_is_over(photos, tmp_path):
+    told = settings("finetune", photos, epochs="8", optim__patience="1", head_lr="1e-12")
+    records, _ = done("finetune", told, tracking.Silent(tmp_path))
+    assert len(records) < 8
+
+
+def test_a_loss_that_is_no_number_ends_with_a_remedy_and_no_checkpoint(photos, tmp_path):
+    with pytest.raises(Diverged, match="lower the learning rate"):
+        done("finetune", settings("finetune", photos, head_lr="1e30"), tracking.Silent(tmp_path))
+
+
+def test_evaluation_scores_whole_sets_and_only_the_test_part_of_the_models_own(photos, tmp_path):
+    _, model = done("finetune", settings("finetune", photos, epochs="1"), tracking.Silent(tmp_path / "run"))
+    told = config.load("evaluate", TINY | {"weights": str(model), "targets": str(photos), "crops.size": "32"}, "smoke")
+    run = tracking.Silent(tmp_path / "evaluated")
+    records = list(stage("evaluate")(told, run))
+    rows = (tmp_path / "evaluated" / "predictions" / f"{photos.name}.csv").read_text().splitlines()
+    assert len(rows) - 1 == len(datasets.load(str(photos)).part("test")) < 30
+    assert math.isfinite(records[0][f"test/{photos.name}/rmse"])
+
+
+def test_evaluating_an_encoder_is_refused(photos, tmp_path):
+    _, encoder = done("pretrain", settings("pretrain", photos, epochs="0"), tracking.Silent(tmp_path))
+    told = config.load("evaluate", TINY | {"weights": str(encoder), "targets": str(photos)}, "smoke")
+    with pytest.raises(checkpoint.CheckpointError, match="kind 'encoder'"):
+        list(stage("evaluate")(told, tracking.Silent(tmp_path)))
+
+
+def test_a_batch_larger_than_the_data_is_refused(photos, tmp_path):
+    with pytest.raises(ValueError, match="larger than the data"):
+        done("finetune", settings("finetune", photos, batch_size="64"), tracking.Silent(tmp_path))
