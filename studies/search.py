@@ -1,6 +1,5 @@
 """The machinery of every study: a parent run, a nested run a trial, pruning by closing the stage's generator."""
 
-import logging
 import os
 import re
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import optuna
 from iqa import config, experiment, tracking
 from iqa.stages import stage as stage_of
 
-logger = logging.getLogger("iqa")
+FOLDER = Path(__file__).parent
 
 
 def run(name: str, preset: str, trials: str, overrides: dict[str, str], said: str, say: Callable[[str], None]) -> float:
@@ -78,8 +77,7 @@ def attempt(
 
 def find(name: str) -> ModuleType:
     """The study of that name. Raises ValueError with the nearest one."""
-    here = Path(__file__).parent
-    names = sorted(path.stem for path in here.glob("*.py") if path.stem not in ("__init__", "search"))
+    names = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "search"))
     if name not in names:
         raise ValueError(config.unknown("study", name, names))
     return import_module(f"{__package__}.{name}")

@@ -1,7 +1,6 @@
 import inspect
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -186,6 +185,16 @@ def test_a_finished_folder_is_not_opened_again(tmp_path):
         pass
     with pytest.raises(ValueError, match="has finished"), opened(tmp_path / "run"):
         pass  # and the refusal has let go of the lock
+
+
+def test_a_finished_run_goes_on_where_that_is_asked_for_and_counts_its_openings(tmp_path):
+    with opened(tmp_path / "run") as first:
+        first.metrics({"headline": 1.0}, first.openings)
+    with opened(tmp_path / "run", reopen=True) as second:
+        assert second.run_id == first.run_id and not tracking.is_finished(tmp_path / "run")
+        second.metrics({"headline": 2.0}, second.openings)
+    assert tracking.history(first.run_id, "headline") == [(1, 1.0), (2, 2.0)]
+    assert tracking.row(first.run_id).status == "FINISHED" and tracking.is_finished(tmp_path / "run")
 
 
 def test_two_openings_of_one_folder_are_one_too_many(tmp_path):
@@ -430,10 +439,10 @@ def test_a_remote_artifact_is_copied_once_and_whole(tmp_path, monkeypatch):
         run.artifact(folder_with_a_file(tmp_path / "run"))
     kept = tracking.fetch(run.run_id, "model")
     assert kept.is_relative_to(tmp_path / "cache") and (kept / "state.json").read_text() == "{}"
-    shutil.rmtree(where)
-    assert tracking.fetch(run.run_id, "model") == kept
     with pytest.raises(tracking.StoreError, match="no artifact 'other'"):
         tracking.fetch(run.run_id, "other")
+    monkeypatch.setattr("iqa.tracking.reading._download", lambda *_: pytest.fail("it is copied again"))
+    assert tracking.fetch(run.run_id, "model") == kept
     assert [path.name for path in (tmp_path / "cache" / "artifacts").iterdir()] == [run.run_id]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from iqa import checkpoint, datasets, machine, tracking
-from iqa.config import fingerprint, flatten, load
+from iqa.config import STAGES, fingerprint, flatten, load
 from iqa.experiment import code
 from iqa.stages import stage as stage_of
 
@@ -81,7 +81,8 @@ def weights_identity(weights: str) -> str:
 def finished(keys: set[str]) -> dict[str, str]:
     """{cell key: run id} of the newest finished run of each key, by one query."""
     rows = tracking.rows(filter="attributes.status = 'FINISHED'")
-    return {row.tags["cell"]: row.run_id for row in reversed(rows) if row.tags.get("cell") in keys}
+    steps = [row for row in reversed(rows) if row.tags["stage"] in STAGES]  # a pruned trial is finished, its work not
+    return {row.tags["cell"]: row.run_id for row in steps if row.tags.get("cell") in keys}
 
 
 def compute(cell: Cell, *, parent: str | None = None, show: Show | None = None, command: str = "") -> Result:

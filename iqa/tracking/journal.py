@@ -123,10 +123,6 @@ class Journal:
                 offset += len(line)
                 yield json.loads(line), offset
 
-    def artifacts(self) -> dict[str, str]:
-        """{path in the run's artifacts: path on this machine} of what was written down to be uploaded."""
-        return {entry["to"]: entry["path"] for entry, _ in self.read(0) if entry["what"] == "artifact"}
-
     def _learn(self, entry: Entry) -> None:
         what = entry["what"]
         if what == "begin":
