@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from iqa import degradations, images
+from iqa import degradations, images, machine
 from iqa.datasets import Manifest
 from iqa.randomness import generator, sub_seed
 
@@ -218,7 +218,7 @@ def ahead(items: Iterable[T], depth: int = 2) -> Generator[T]:
     """The same items, made by a thread up to `depth` ahead; its errors are raised here, closing it ends the thread."""
     source = iter(items)
     end = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
+    with ThreadPoolExecutor(1, thread_name_prefix="batches", initializer=machine.alone) as maker:
         waiting = deque(maker.submit(next, source, end) for _ in range(depth))
         while (item := waiting.popleft().result()) is not end:
             waiting.append(maker.submit(next, source, end))

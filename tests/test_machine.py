@@ -1,7 +1,9 @@
 """The computer: what it is asked for, what it says of itself."""
 
 import json
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -98,6 +100,23 @@ def test_elsewhere_they_are_left_to_be_fast(torch_as_it_was):
     torch.use_deterministic_algorithms(True)
     machine.deterministic(torch.device("cuda"))
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_determinism_does_not_bring_in_the_compiler():
+    code = "import sys, torch; from iqa import machine; machine.deterministic(torch.device('cpu')); "
+    subprocess.run([sys.executable, "-c", code + "assert 'sympy' not in sys.modules"], check=True)
+
+
+def test_a_thread_that_works_alone_leaves_the_others_their_cores(torch_as_it_was):
+    torch.set_num_threads(2)
+
+    def openmp() -> int:
+        machine.alone()
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(openmp).result() == 1
+    assert torch.get_num_threads() == 2
 
 
 def test_peak_memory_counts_what_was_there_for_a_moment():
