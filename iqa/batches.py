@@ -23,7 +23,7 @@ Read = Callable[[int], Tensor]  # row → (3, H, W) uint8
 
 @dataclass(frozen=True)
 class CropPair:
-    """Two overlapping crops of one image (or one of them alone), to be degraded by one family.
+    """Two overlapping crops of one image (or one of them alone), to be degraded by one family or composition.
 
     regions: (3, h, w) uint8 each, the crop with what surrounds it where the codec's grid asks for it;
     corners: where the crop begins inside each region; seeds: of the degradation's draws, one a crop.
@@ -90,8 +90,9 @@ def pretraining(
     families: tuple[str, ...],
     crop: int,
     overlap: float,
+    compose: int = 1,
 ) -> Iterator[list[CropPair]]:
-    """Endless batches of crop pairs from step `start` on; one family drawn for each image."""
+    """Endless batches of crop pairs from step `start` on; a family, or a composition, is drawn for each image."""
     steps = steps_per_epoch(len(manifest), batch)
     draws = degradations.draws(families)
     read = reader(manifest, crop)
@@ -99,21 +100,27 @@ def pretraining(
     while True:
         epoch, position = divmod(step, steps)
         rows = order(len(manifest), seed, epoch)[position * batch : (position + 1) * batch]
-        yield [crop_pair(read(row), row, draws, crop, overlap, seed, epoch) for row in rows]
+        yield [crop_pair(read(row), row, draws, crop, overlap, seed, epoch, compose) for row in rows]
         step += 1
 
 
 def crop_pair(
-    pixels: Tensor, index: int, draws: tuple[tuple[str, ...], ...], crop: int, overlap: float, seed: int, epoch: int
+    pixels: Tensor,
+    index: int,
+    draws: tuple[tuple[str, ...], ...],
+    crop: int,
+    overlap: float,
+    seed: int,
+    epoch: int,
+    compose: int = 1,
 ) -> CropPair:
     """The two crops of one image (3, H, W) uint8, and the family, drawn by (seed, epoch, index)."""
     chance = generator(seed, "crops", epoch, index)
-    draw = draws[_below(len(draws), chance)]
-    family = draw[_below(len(draw), chance)]
+    family = degradations.drawn(draws, compose, chance)
     height, width = pixels.shape[1:]
     first = (_below(height - crop + 1, chance), _below(width - crop + 1, chance))
     second = _overlapping(first, (height, width), crop, overlap, chance)
-    margin = degradations.CODEC_MARGIN if degradations.FAMILIES[family].codec else 0
+    margin = degradations.margin(family)
     cut = [_region(pixels, corner, crop, margin, chance) for corner in (first, second)]
     return CropPair(
         index,

@@ -4,10 +4,10 @@ import difflib
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 UNSET = "default"  # what MLproject passes for a parameter that nobody gave
 PRESETS = Path(__file__).parent / "presets"
@@ -45,7 +45,9 @@ class Data(Section):
 class Compute(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: Annotated[int, Field(ge=0)] = 0  # 0 = one for each core
-    micro_batch: Annotated[int, Field(ge=0)] = 0  # images per backward pass; 0 = the whole batch
+    micro_batch: Annotated[int, Field(ge=0)] = 0  # images (fine-tuning: crops) per backward pass; 0 = the whole batch
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the encoder's layers; scores and losses stay float32
+    recompute: bool = False  # activation checkpointing: the encoder keeps less for the backward pass, at a pass more
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0  # within an epoch; 0 = after every step
 
 
@@ -61,15 +63,41 @@ class Degrade(Section):
     levels: Annotated[int, Field(ge=2)] = 5
     crop: Positive = 224  # pixels
     overlap: Share = 0.5  # of two crops' area, at least
+    compose: Positive = 1  # families on one image, of different groups, one to this many
     heldout: Positive = 200  # validation images whose ordering accuracy each epoch reports
 
 
 class Loss(Section):
-    type: Literal["simplified"] = "simplified"
+    type: Literal["simplified", "full"] = "simplified"
     m_cons: Weight = 2.5e-3  # unconfirmed against the paper
     m_rank: Weight = 6.75e-2  # unconfirmed against the paper
     consistency: Weight = 1.0  # lambda_cons
-    ranking: Weight = 1.0  # lambda_rank
+    ranking: Weight = 1.0  # lambda_rank; of full lambda_pos
+    ranking_negative: Weight = 1.0  # lambda_neg, of full
+    prototypes: Literal["text", "random"] = "text"  # of full; random: the control without words
+    cosine: Annotated[float, Field(ge=-1, lt=1)] = 0.0  # of random prototypes
+    text_model: str = (
+        "RN50-quickgelu"  # QualiCLIP's; a name of open_clip, a folder with its config, or hf-hub:OWNER/NAME
+    )
+    text_weights: str = ""  # a tag of open_clip or a file; "" = the folder's own, of a name openai
+    prompts: Names = ("Good photo|Bad photo",)  # antonyms good|bad; the scores of several pairs are averaged
+    shuffle_levels: bool = False  # the control: ranks mean nothing, a fresh permutation for each image and step
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if self.prototypes == "random" and self.type != "full":
+            raise ValueError("loss.prototypes=random belongs to loss.type=full: give both, or neither.")
+        if self.cosine and self.prototypes != "random":
+            raise ValueError("loss.cosine belongs to loss.prototypes=random; the cosine of prompts is measured.")
+        wrong = [pair for pair in self.prompts if len(pair.split("|")) != 2 or not all(map(str.strip, pair.split("|")))]
+        if wrong:
+            raise ValueError(f"loss.prompts are pairs good|bad, separated by commas; '{wrong[0]}' is none.")
+        return self
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The prompts as (good, bad)."""
+        halves = [pair.split("|") for pair in self.prompts]
+        return [(good.strip(), bad.strip()) for good, bad in halves]
 
 
 class PretrainOptim(Section):
@@ -116,6 +144,8 @@ class FinetuneOptim(Section):
     weight_decay: Weight = 2e-4
     batch_size: Positive = 96  # crops
     epochs: Positive = 50
+    extra_passes: Annotated[int, Field(ge=0)] = 0  # crops through the encoder beyond these epochs, as more of them:
+    # the control of equal compute; one cosine over all, and early stopping waits until they are spent
     patience: Positive = 10  # epochs without a better validation SRCC
     floor: Share = 0.0
     clip: Weight = 0.0
@@ -255,6 +285,8 @@ def read_preset(preset: str) -> dict[str, dict[str, Any]]:
 
 
 def _sentence(fault: Any) -> str:
+    if fault["type"] == "value_error":  # a rule between fields, which says it all
+        return str(fault["ctx"]["error"])
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"'{name}' is no parameter."

@@ -5,8 +5,6 @@ Every term is a mean over its own pairs, so duplicating a batch leaves it as it 
 (arXiv 2403.11176), section 3; the simplified form needs no text encoder.
 """
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn.functional import relu
@@ -40,7 +38,7 @@ def full(
 ) -> dict[str, Tensor]:
     """QualiCLIP's loss: scores against the positive and the negative prompt, (N, 2, L) each.
 
-    weights: (λ_cons, λ_pos, λ_neg). Raises nothing; feasibility is the caller's question (`feasible_margin`).
+    weights: (λ_cons, λ_pos, λ_neg). Whether the margin can be satisfied is the caller's question (`feasible_margin`).
     """
     terms = {
         "consistency": consistency(positive, m_cons) + consistency(negative, m_cons),
@@ -51,9 +49,20 @@ def full(
     return terms | {"total": torch.stack(weighted).sum()}
 
 
-def feasible_margin(levels: int, cosine: float = -1.0) -> float:
-    """The largest m_rank that unit embeddings can satisfy: √(2 − 2 cos(t_p, t_n)) / (L − 1); simplified: cos −1."""
-    return math.sqrt(2 - 2 * cosine) / (levels - 1)
+def feasible_margin(levels: int, reach: float = 2.0) -> float:
+    """The largest m_rank that unit embeddings can satisfy: ‖mean t_p − mean t_n‖ / (L − 1).
+
+    reach: that distance, √(2 − 2c) for one pair at cosine c; simplified is c = −1, where it is 2. Proof: the ends of
+    a chain of satisfied margins are (L − 1) m apart in s_p and in s_n, so ⟨z_0 − z_{L−1}, t_p − t_n⟩ ≥ 2 (L − 1) m,
+    and ‖z_0 − z_{L−1}‖ ≤ 2.
+    """
+    return reach / (levels - 1)
+
+
+def shuffled(scores: Tensor, orders: Tensor) -> Tensor:
+    """The control: each image's levels renamed, the same way for both crops: (N, 2, L, K), (N, L) → (N, 2, L, K)."""
+    index = orders[:, None, :, None].expand(-1, scores.shape[1], -1, scores.shape[3])
+    return scores.gather(2, index)
 
 
 def ordering_accuracy(scores: Tensor) -> Tensor:

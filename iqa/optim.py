@@ -19,6 +19,15 @@ def adamw(groups: Mapping[str, tuple[Iterable[nn.Parameter], float]], weight_dec
     return torch.optim.AdamW(trained, weight_decay=weight_decay, fused=True)
 
 
+def covers(optimizer: torch.optim.Optimizer, model: nn.Module) -> bool:
+    """Whether each trainable parameter of the model is in exactly one group, and nothing else is in any.
+
+    HyperIQA's own code rebuilt its groups from an exhausted iterator: after epoch 1 its hyper network stood still.
+    """
+    grouped = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+    return sorted(grouped) == sorted(id(parameter) for parameter in model.parameters() if parameter.requires_grad)
+
+
 def cosine(steps: int, floor: float = 0.0) -> Callable[[int], float]:
     """step → multiplier of each group's first rate: 1 at step 0, falling to `floor` at the last step.
 

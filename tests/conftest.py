@@ -1,6 +1,7 @@
 """What several test files share: a folder of photographs small enough to train on, and a store of its own."""
 
 import csv
+import json
 
 import pytest
 import torch
@@ -42,4 +43,38 @@ def home(database, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", tmp_path.name)
     monkeypatch.setenv("IQA_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """A folder with a small randomly initialised model of open_clip, as open_clip itself would keep one."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("clip")
+    vision = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
+    words = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+    about = {"model_cfg": {"embed_dim": 16, "vision_cfg": vision, "text_cfg": words}, "preprocess_cfg": {}}
+    (folder / "open_clip_config.json").write_text(json.dumps(about))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+    save_file(net.state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No connection can be opened, and the hub's cache is an empty folder, which is returned."""
+    import socket
+
+    from huggingface_hub import constants
+
+    def refused(*arguments: object) -> None:
+        raise ConnectionRefusedError("no network in this test")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     return tmp_path

@@ -3,7 +3,6 @@
 import os
 import pickle
 import re
-import socket
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from iqa import checkpoint, encoders
-from iqa.encoders import BUNDLED, EncoderError
+from iqa.encoders import BUNDLED, EncoderError, weights
 from iqa.randomness import SeededDropPath, seed_masks
 
 CNN = "convnext_atto"  # small, without batch normalisation
@@ -35,27 +34,13 @@ def classifier() -> nn.Module:
     import timm
 
     whole = timm.create_model(BUNDLED)
-    whole.load_state_dict(encoders._bundled())
+    whole.load_state_dict(weights.bundled())
     return whole.eval()
 
 
 @pytest.fixture(scope="module")
 def swin() -> encoders.Encoder:
     return encoders.build("swin_tiny", "random", drop_path=0.5).eval()
-
-
-@pytest.fixture
-def offline(monkeypatch, tmp_path) -> Path:
-    """No connection can be opened, and the hub's cache is an empty folder, which is returned."""
-    from huggingface_hub import constants
-
-    def refused(*arguments: object) -> None:
-        raise ConnectionRefusedError("no network in this test")
-
-    monkeypatch.setattr(socket.socket, "connect", refused)
-    monkeypatch.setattr(socket, "getaddrinfo", refused)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    return tmp_path
 
 
 @pytest.mark.parametrize(("photograph", "classes"), [("chelsea", CATS), ("coffee", slice(ESPRESSO, ESPRESSO + 1))])
@@ -293,7 +278,7 @@ def test_a_load_that_fails_changes_no_weight():
     state = {name: tensor + 1 for name, tensor in encoder.net.state_dict().items()}
     state.popitem()
     with pytest.raises(EncoderError, match="missing"):
-        encoders._adopt(encoder, state, "toy")
+        weights.adopt(encoder.net, CNN, state, "toy")
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
 
 
@@ -380,7 +365,7 @@ def test_a_crop_that_swin_cannot_cut_into_patches_is_refused():
 
 
 def test_weights_that_cannot_be_fetched_are_refused_with_what_to_fetch(offline):
-    with pytest.raises(EncoderError, match=r"`hf download timm/swin_tiny\S+ model.safetensors`, then give that file"):
+    with pytest.raises(EncoderError, match=r"`hf download timm/swin_tiny\S+ model.safetensors` puts it into"):
         encoders.build("swin_tiny", "timm")
 
 

@@ -3,7 +3,8 @@
 Images (N, 3, H, W) float32 in [0, 1] → (N, L, 3, H, W): L severities of one family, level 0 the mildest. A family is
 a monotone chain, piecewise linear through its five published values (KADID-10k, ARNIQA); `method.md`'s deviations
 from them are in the functions' docstrings. Randomness: one CPU generator per image, so that a draw depends on
-neither batch, worker nor device; all levels of an image share its draw.
+neither batch, worker nor device; all levels of an image share its draw. "a+b" is a composition: a, then b on each of
+its levels, both equally severe; so its levels are ordered too.
 """
 
 import difflib
@@ -16,6 +17,8 @@ from torch import Generator, Tensor
 from iqa.degradations import blur, brightness, colour, compression, contrast, noise, spatial
 
 CODEC_MARGIN = 16  # pixels: a codec's 8×8 grid falls at random on a crop cut out of one that is this much larger
+
+JOINT = "+"  # between the families of a composition
 
 Apply = Callable[[Tensor, Sequence[float], Sequence[Generator]], Tensor]
 
@@ -89,6 +92,43 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(family for draw in draws(names) for family in draw))
 
 
+def drawn(choices: Sequence[tuple[str, ...]], most: int, chance: Generator) -> str:
+    """What one image is degraded by: a family, or where `most` > 1 a composition of one to `most` of them.
+
+    choices: as `draws` gives them. Each family of a composition is of another group; a codec comes last, as in a
+    camera, so that its grid is what is cut.
+    """
+    count = 1 + _below(most, chance) if most > 1 else 1
+    chosen: list[str] = []
+    while len(chosen) < count:
+        taken = {FAMILIES[family].group for family in chosen}
+        left = [draw for draw in choices if FAMILIES[draw[0]].group not in taken]
+        draw = left[_below(len(left), chance)]
+        chosen.append(draw[_below(len(draw), chance)])
+    return JOINT.join(sorted(chosen, key=lambda family: FAMILIES[family].codec))
+
+
+def check(names: Iterable[str], levels: int, side: int, most: int = 1) -> None:
+    """Raise ValueError for what `degrade` or `drawn` would refuse on crops of `side` pixels."""
+    families = expand(names)
+    for family in families:
+        severities(family, levels)
+        smallest = FAMILIES[family].smallest
+        if side < smallest:
+            raise ValueError(f"{family} needs crops of at least {smallest} pixels, not {side}: raise degrade.crop.")
+    groups = sorted({FAMILIES[family].group for family in families})
+    if most > len(groups):
+        raise ValueError(
+            f"a composition of {most} families needs as many groups, and these are of {', '.join(groups)} only: "
+            "name families of more groups, or lower degrade.compose."
+        )
+
+
+def margin(family: str) -> int:
+    """Pixels that a crop needs beside itself, so that a codec's grid can fall on it anywhere."""
+    return CODEC_MARGIN if any(_family(part).codec for part in family.split(JOINT)) else 0
+
+
 def severities(family: str, levels: int) -> tuple[float, ...]:
     """L severities, mildest first: the chain at L evenly spaced places, linear between its published values."""
     chosen = _family(family)
@@ -109,8 +149,22 @@ def severities(family: str, levels: int) -> tuple[float, ...]:
 def degrade(images: Tensor, family: str, levels: int | Sequence[float], generators: Sequence[Generator]) -> Tensor:
     """(N, 3, H, W) float32 in [0, 1] → (N, L, 3, H, W) float32 in [0, 1]; the input stays as it is.
 
-    levels: how many, or the severities themselves. generators: one CPU generator per image.
+    levels: how many, or (of a single family) the severities themselves. generators: one CPU generator per image.
     """
+    first, *rest = family.split(JOINT)
+    degraded = _chain(images, first, levels, generators)
+    for later in rest:
+        if not isinstance(levels, int):
+            raise ValueError(f"the composition {family} takes a number of levels, not severities: give one.")
+        steps = severities(later, levels)
+        clones = [[chance.clone_state() for chance in generators] for _ in steps]  # one draw for all levels
+        chains = [_chain(degraded[:, at], later, (steps[at],), clones[at]) for at in range(levels)]
+        degraded = torch.cat(chains, dim=1)
+    return degraded
+
+
+def _chain(images: Tensor, family: str, levels: int | Sequence[float], generators: Sequence[Generator]) -> Tensor:
+    """One family: (N, 3, H, W) → (N, L, 3, H, W)."""
     chosen = _family(family)
     wanted = severities(family, levels) if isinstance(levels, int) else _checked(family, levels)
     _check_images(images, family)
@@ -119,6 +173,10 @@ def degrade(images: Tensor, family: str, levels: int | Sequence[float], generato
     degraded = chosen.apply(images.detach(), wanted, generators)
     assert degraded.shape == (len(images), len(wanted), *images.shape[1:])
     return degraded
+
+
+def _below(limit: int, chance: Generator) -> int:
+    return int(torch.randint(limit, (), generator=chance))
 
 
 def _families(name: str) -> tuple[str, ...]:

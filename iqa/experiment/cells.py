@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from iqa import checkpoint, datasets, machine, tracking
+from iqa import checkpoint, datasets, encoders, machine, tracking
 from iqa.config import STAGES, fingerprint, flatten, load
 from iqa.experiment import code
 from iqa.stages import stage as stage_of
@@ -63,7 +63,11 @@ def identities(stage: str, config: Any) -> dict[str, str]:
         return {"targets.names": ",".join(one.digest for one in sets), "weights": weights_identity(config.weights)}
     told = config.data
     data = datasets.load(told.name, told.root, told.protocol, told.split_seed, told.on_bad)
-    return {"data.name": data.digest, "model.weights": weights_identity(config.model.weights)}
+    found = {"data.name": data.digest, "model.weights": weights_identity(config.model.weights)}
+    if stage == "pretrain" and config.loss.type == "full" and config.loss.prototypes == "text":
+        found["loss.text_weights"] = encoders.text.identity(config.loss.text_model, config.loss.text_weights)
+        found["loss.text_model"] = Path(config.loss.text_model).name  # where a folder lies is no part of it
+    return found
 
 
 def weights_identity(weights: str) -> str:

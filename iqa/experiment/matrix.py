@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
+from iqa import datasets
 from iqa.config import FLAT, STAGES, UNSET, ConfigError, Section, field_names, load, unknown
 
 FOLDER = Path("experiments")  # of the project, where people add their own
@@ -19,6 +20,7 @@ class Arm(Section):
     title: str
     pretrain: dict[str, Any] | None = None
     finetune: dict[str, Any] = {}
+    spends: str = ""  # the control of equal compute: an arm whose pretraining's encoder passes go into fine-tuning
 
 
 class Contrast(Section):
@@ -59,7 +61,15 @@ class Plan(Section):
         values = self._own("finetune", self.experiment.arms[arm].finetune, seed)
         if encoder:
             values |= {"model.weights": encoder, "model.encoder": ""}
+        if self.experiment.arms[arm].spends:
+            values |= {"optim.extra_passes": self.passes(self.experiment.arms[arm].spends, seed)}
         return load("finetune", values, self.preset)
+
+    def passes(self, arm: str, seed: int) -> int:
+        """Crops that go through the encoder in an arm's pretraining: two of each image and epoch, at each level."""
+        told: Any = self.pretraining(arm, seed)
+        data = datasets.load(told.data.name, told.data.root, told.data.protocol, told.data.split_seed, told.data.on_bad)
+        return told.optim.epochs * len(data.part("train").references()) * 2 * told.degrade.levels
 
     def evaluation(self, model: str) -> Any:
         """The evaluation of a model on the target sets."""
@@ -87,6 +97,13 @@ def read(name: str) -> Experiment:
         for arm in (contrast.treatment, contrast.baseline):
             if arm not in found.arms:
                 raise ConfigError(f"{file}: contrast {contrast.name}: {unknown('arm', arm, list(found.arms))}")
+    for own, taker in found.arms.items():
+        giver = found.arms.get(taker.spends)
+        if taker.spends and (giver is None or giver.pretrain is None or taker.pretrain is not None):
+            raise ConfigError(
+                f"{file}: arm {own} spends what '{taker.spends}' pretrains with: name an arm that has a pretraining, "
+                f"and give {own} none."
+            )
     return found
 
 

@@ -21,7 +21,7 @@ def evaluate(config: EvaluateConfig, run: Any) -> Iterator[dict[str, float]]:
         for name in config.targets.names
     ]
     folder = tracking.resolve(config.weights)
-    model, about = load_model(folder, config.crops.size)
+    model, about = load_model(folder, config.crops.size, config.compute.precision == "bfloat16")
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for target in targets:
         manifest = target.part("test") if target.name == about["origin"]["data_name"] else target

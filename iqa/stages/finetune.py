@@ -34,7 +34,7 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
     model.load_state_dict(best["weights"])
     finish(model, state, parts["test"], config, run, device)
     hours = (time.monotonic() - began) / 3600
-    run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb()}, state.epoch)
+    run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}, state.epoch)
 
 
 def build(config: FinetuneConfig) -> QualityModel:
@@ -46,7 +46,11 @@ def build(config: FinetuneConfig) -> QualityModel:
         drop_path=config.model.drop_path,
         seed=config.seed,
         image_size=config.crops.size,
+        bfloat16=config.compute.precision == "bfloat16",
+        recompute=config.compute.recompute,
     )
+    if config.optim.encoder_lr_ratio == 0:
+        encoder.fix()
     head = HyperHead(
         encoder.channels,
         multi_scale=config.model.multi_scale,
@@ -82,21 +86,30 @@ def train(
         crop=config.crops.size,
         flip=config.crops.flip,
     )
-    schedule = optim.cosine(per_epoch * config.optim.epochs, config.optim.floor)
+    count = len(parts["train"])
+    extra = extra_epochs(config, count)
+    length = config.optim.model_copy(update={"epochs": config.optim.epochs + extra})
+    schedule = optim.cosine(per_epoch * length.epochs, config.optim.floor)
     losses_of = partial(micro_losses, state, config, device)
     model, minutes = state.model, config.compute.checkpoint_minutes
-    count = len(parts["train"])
     state.own.setdefault("seen", torch.zeros(2, count, dtype=torch.float64))  # sums and counts of predictions
     model.train()
-    for epoch in epochs(state, run, source, losses_of, schedule, per_epoch, count, config.optim, minutes):
+    for epoch in epochs(state, run, source, losses_of, schedule, per_epoch, count, length, minutes):
+        assert optim.covers(state.optimizer, model)
         record = metrics_of(epoch, state, parts["train"])
         record |= select(state, parts["validation"], epoch.number, config, run, device)
+        state.own["done"] = epoch.number - max(state.own["best_epoch"], extra) >= config.optim.patience
         run.metrics(record, epoch.number)
         curve = predict(model, parts["test"], config.crops.size, 1, device)
         test = correlations(curve, parts["test"], f"test/{parts['test'].name}/epoch_")
         run.metrics(test, epoch.number)
         model.train()
         yield record | test
+
+
+def extra_epochs(config: FinetuneConfig, count: int) -> int:
+    """How many epochs of `count` images the extra passes make, rounded up: the control is never given less."""
+    return -(-config.optim.extra_passes // (count * config.crops.per_image))
 
 
 def micro_losses(state: State, config: FinetuneConfig, device: torch.device, batch: batches.Crops) -> Iterator[Any]:
@@ -122,7 +135,7 @@ def metrics_of(epoch: Epoch, state: State, train: datasets.Manifest) -> dict[str
 def select(
     state: State, validation: datasets.Manifest, epoch: int, config: FinetuneConfig, run: Any, device: torch.device
 ) -> dict[str, float]:
-    """Score the validation part; keep the weights if they are its best, end the training if patience is over."""
+    """Score the validation part; keep the weights if they are its best."""
     predictions = predict(state.model, validation, config.crops.size, config.crops.validation, device)
     values = correlations(predictions, validation, "val/")
     scores = validation.table["score"].to_numpy()
@@ -132,7 +145,6 @@ def select(
         state.own |= {"best_epoch": epoch, "best_srcc": values["val/srcc"], "best_plcc": values["val/plcc"]}
         checkpoint.save(run.folder / "best", epoch, {"weights": state.model.state_dict()})
     state.own["last_srcc"] = values["val/srcc"]
-    state.own["done"] = epoch - state.own["best_epoch"] >= config.optim.patience
     return values
 
 

@@ -8,103 +8,145 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iqa import batches, checkpoint, datasets, degradations, encoders, losses, machine, optim, tracking
-from iqa.config import PretrainConfig, flatten
-from iqa.losses import feasible_margin
-from iqa.qualiclip import DirectionModel
+from iqa import batches, checkpoint, datasets, degradations, encoders, losses, machine, optim, qualiclip, tracking
+from iqa.config import Loss, PretrainConfig, flatten
+from iqa.qualiclip import DirectionModel, PrototypeModel
+from iqa.randomness import generator, sub_seed
+from iqa.stages import diagnostics
 from iqa.stages.training import Epoch, State, epochs, loaded, prepare, resume, scaled
 
 FORWARD = 128  # crops at once where nothing is kept for a backward pass
+
+Model = DirectionModel | PrototypeModel
 
 
 def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     """Yield each epoch's metrics, then leave the artifact `encoder` in run.folder and in the run."""
     began = time.monotonic()
-    check_margin(config)
+    told = config.degrade
+    degradations.check(told.families, told.levels, told.crop, told.compose)
     device = prepare(config.compute)
+    model = build(config, run).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    check_margin(model, config)
     manifest = loaded(config.data, "train", "validation")
     train, validation = manifest.part("train").references(), manifest.part("validation").references()
     run.dataset(manifest.name, train.digest, str(manifest.root), "pretraining", {})
-    model = build(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     per_epoch = batches.steps_per_epoch(len(train), config.optim.batch_size)
     groups = {"pretraining": (model.parameters(), config.optim.lr)}
-    state = State(model, optim.adamw(groups, config.optim.weight_decay))
+    state = State(model, optim.adamw(groups, config.optim.weight_decay), own={"curve": []})
     resume(state, run.folder, device)
     source = partial(
         batches.pretraining,
         train,
         batch=config.optim.batch_size,
         seed=config.seed,
-        families=config.degrade.families,
-        crop=config.degrade.crop,
-        overlap=config.degrade.overlap,
+        families=told.families,
+        crop=told.crop,
+        overlap=told.overlap,
+        compose=told.compose,
     )
     schedule = optim.cosine(per_epoch * config.optim.epochs, config.optim.floor)
     losses_of = partial(micro_losses, model, config, device)
     model.train()
     minutes = config.compute.checkpoint_minutes
     for epoch in epochs(state, run, source, losses_of, schedule, per_epoch, len(train), config.optim, minutes):
-        record = metrics_of(epoch) | ordering(model, validation, config, device)
+        assert optim.covers(state.optimizer, model)
+        held_out = ordering(model, validation, config, device)
+        record = metrics_of(epoch) | held_out
+        state.own["curve"].append({"epoch": epoch.number} | without_costs(record))
         run.metrics(record, epoch.number)
         yield record
     final = ordering(model, validation, config, device)
     run.metrics({name.replace("val/", "final/"): value for name, value in final.items()}, config.optim.epochs)
     hours = (time.monotonic() - began) / 3600
-    run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb()}, config.optim.epochs)
-    tree = encoders.tree(model.encoder, flatten(config))
-    origin = {"run": run.run_id, "cell": run.cell, "data": train.digest, "data_name": manifest.name}
-    checkpoint.write(run.folder / "encoder", tree | {"origin": origin}, kind="encoder")
-    run.artifact(run.folder / "encoder", "encoder")
+    run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}, config.optim.epochs)
+    leave(model, state, config, run, {"data": train.digest, "data_name": manifest.name})
 
 
-def check_margin(config: PretrainConfig) -> None:
-    """Refuse a ranking margin that no unit embedding can reach."""
-    largest = feasible_margin(config.degrade.levels)
-    if config.loss.m_rank > largest:
+def build(config: PretrainConfig, run: Any) -> Model:
+    """Encoder, projector and what its embeddings are compared with, seeded."""
+    encoder = encoders.build(
+        config.model.encoder,
+        str(tracking.resolve(config.model.weights)),
+        seed=config.seed,
+        image_size=config.degrade.crop,
+        bfloat16=config.compute.precision == "bfloat16",
+        recompute=config.compute.recompute,
+    )
+    hidden, embedding = config.model.hidden, config.model.embedding
+    if config.loss.type == "simplified":
+        return DirectionModel(encoder, encoder.channels, hidden, embedding, config.seed)
+    if config.loss.prototypes == "random":
+        pairs = qualiclip.random_pair(embedding, config.loss.cosine, sub_seed(config.seed, "prototypes"))
+    else:
+        pairs = text(config.loss, run)
+    return PrototypeModel(encoder, encoder.channels, hidden, pairs, config.seed)
+
+
+def text(loss: Loss, run: Any) -> Tensor:
+    """The prompts' unit vectors (P, 2, E); they and what made them become the run's artifact `text`."""
+    tree = encoders.text.features(loss.text_model, loss.text_weights, loss.pairs(), datasets.cache_folder())
+    run.artifact(checkpoint.write(run.folder / "text", tree, kind="text"), "text")
+    return tree["features"]
+
+
+def check_margin(model: Model, config: PretrainConfig) -> None:
+    """Refuse a ranking margin that no unit embedding can reach with these prototypes."""
+    prototypes, levels, margin = model.prototypes(), config.degrade.levels, config.loss.m_rank
+    largest = losses.feasible_margin(levels, qualiclip.reach(prototypes))
+    if margin > largest:
         raise ValueError(
-            f"loss.m_rank {config.loss.m_rank:g} cannot be satisfied with {config.degrade.levels} levels: "
-            f"scores in [-1, 1] leave at most {largest:.4g}; lower it or use fewer levels."
+            f"loss.m_rank {margin:g} cannot be satisfied with {levels} levels: the prototypes' cosine is "
+            f"{qualiclip.cosine(prototypes):.4f}, which leaves at most {largest:.4g}; lower it, use fewer levels, or "
+            "prompts that are farther apart."
         )
 
 
-def build(config: PretrainConfig) -> DirectionModel:
-    """Encoder, projector and direction, seeded."""
-    weights = str(tracking.resolve(config.model.weights))
-    encoder = encoders.build(config.model.encoder, weights, seed=config.seed, image_size=config.degrade.crop)
-    return DirectionModel(encoder, encoder.channels, config.model.hidden, config.model.embedding, config.seed)
-
-
 def micro_losses(
-    model: DirectionModel, config: PretrainConfig, device: torch.device, batch: list[batches.CropPair]
+    model: Model, config: PretrainConfig, device: torch.device, batch: list[batches.CropPair]
 ) -> Iterator[dict[str, Tensor]]:
     """The loss of each micro-batch of images, as its part of the batch's; exact, since images do not couple."""
     step = config.compute.micro_batch or len(batch)
-    weights = config.loss
+    levels = config.degrade.levels
     for at in range(0, len(batch), step):
         pairs = batch[at : at + step]
-        scores = score_views(model, batches.degraded(pairs, config.degrade.levels, config.degrade.crop, device))
-        terms = losses.simplified(scores, weights.m_cons, weights.m_rank, weights.consistency, weights.ranking)
-        yield scaled(terms, len(pairs) / len(batch))
+        scores = score_views(model, batches.degraded(pairs, levels, config.degrade.crop, device))
+        if config.loss.shuffle_levels:
+            chances = [generator(pair.seeds[0], "levels") for pair in pairs]  # a pair's seeds know its epoch
+            orders = torch.stack([torch.randperm(levels, generator=chance) for chance in chances])
+            scores = losses.shuffled(scores, orders.to(device))
+        yield scaled(terms_of(scores, config.loss), len(pairs) / len(batch))
 
 
-def score_views(model: DirectionModel, views: Tensor) -> Tensor:
-    """Views (N, crops, L, 3, C, C) → scores (N, crops, L), one forward pass."""
+def terms_of(scores: Tensor, loss: Loss) -> dict[str, Tensor]:
+    """The loss of scores (N, 2, L, K) by its config: K = 1 simplified, K = 2 full."""
+    if loss.type == "simplified":
+        return losses.simplified(scores[..., 0], loss.m_cons, loss.m_rank, loss.consistency, loss.ranking)
+    weights = (loss.consistency, loss.ranking, loss.ranking_negative)
+    return losses.full(scores[..., 0], scores[..., 1], loss.m_cons, loss.m_rank, weights)
+
+
+def score_views(model: Model, views: Tensor) -> Tensor:
+    """Views (N, crops, L, 3, C, C) → scores (N, crops, L, K), one forward pass."""
     flat = views.flatten(0, 2).contiguous(memory_format=torch.channels_last)
     return model(flat).unflatten(0, views.shape[:3])
 
 
 def metrics_of(epoch: Epoch) -> dict[str, float]:
     """An epoch's loss terms and costs under their names in the run."""
-    terms = epoch.terms
-    train = {"train/loss": terms["total"], "train/consistency": terms["consistency"]}
-    return train | {"train/ranking": terms["ranking"]} | epoch.costs
+    return {f"train/{'loss' if name == 'total' else name}": value for name, value in epoch.terms.items()} | epoch.costs
+
+
+def without_costs(record: dict[str, float]) -> dict[str, float]:
+    """What two runs of one config agree on."""
+    return {name: value for name, value in record.items() if not name.startswith("cost/")}
 
 
 @torch.no_grad()
 def ordering(
-    model: DirectionModel, validation: datasets.Manifest, config: PretrainConfig, device: torch.device
+    model: Model, validation: datasets.Manifest, config: PretrainConfig, device: torch.device
 ) -> dict[str, float]:
-    """Held-out ordering accuracy for each family and on average, and the spread of the scores (collapse alarm)."""
+    """Held-out ordering accuracy for each family and on average, spread of the scores (collapse alarm), cosine."""
     levels, crop = config.degrade.levels, config.degrade.crop
     at_once = max(1, FORWARD // levels)
     accuracy, every = {}, []
@@ -112,9 +154,21 @@ def ordering(
     for family in degradations.expand(config.degrade.families):
         pairs = batches.held_out(validation, family, crop, config.degrade.heldout)
         parts = [pairs[at : at + at_once] for at in range(0, len(pairs), at_once)]
-        scores = torch.cat([score_views(model, batches.degraded(p, levels, crop, device))[:, 0] for p in parts])
+        views = [score_views(model, batches.degraded(part, levels, crop, device))[:, 0] for part in parts]
+        scores = qualiclip.quality(torch.cat(views))
         accuracy[f"val/ordering/{family}"] = float(losses.ordering_accuracy(scores))
         every.append(scores.flatten())
     model.train()
+    mean = {"val/ordering": sum(accuracy.values()) / len(accuracy)}
     spread = {"val/score_spread": float(torch.cat(every).std())}
-    return accuracy | spread | {"val/ordering": sum(accuracy.values()) / len(accuracy)}
+    return accuracy | mean | spread | {"val/prototype_cosine": qualiclip.cosine(model.prototypes())}
+
+
+def leave(model: Model, state: State, config: PretrainConfig, run: Any, data: dict[str, str]) -> None:
+    """The artifacts: the encoder with its origin, and the figure of what was measured each epoch."""
+    tree = encoders.tree(model.encoder, flatten(config))
+    origin = {"run": run.run_id, "cell": run.cell} | data
+    checkpoint.write(run.folder / "encoder", tree | {"origin": origin}, kind="encoder")
+    run.artifact(run.folder / "encoder", "encoder")
+    if state.own["curve"]:
+        run.artifact(diagnostics.write(run.folder / "figures", state.own["curve"]), "figures")

@@ -74,10 +74,10 @@ def save_model(folder: Path, model: QualityModel, config: dict[str, Any], origin
     )
 
 
-def load_model(folder: Path, crop: int) -> tuple[QualityModel, dict[str, Any]]:
+def load_model(folder: Path, crop: int, bfloat16: bool = False) -> tuple[QualityModel, dict[str, Any]]:
     """The model of an artifact, strictly loaded, and the artifact's tree without the weights."""
     tree = checkpoint.read(folder, kind="model")
-    encoder = encoders.build(tree["encoder"]["name"], "random", image_size=crop)
+    encoder = encoders.build(tree["encoder"]["name"], "random", image_size=crop, bfloat16=bfloat16)
     model = QualityModel(encoder, HyperHead(encoder.channels, **tree["head"]))
     weights = tree.pop("weights")
     model.load_state_dict(weights)
