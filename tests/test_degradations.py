@@ -266,3 +266,75 @@ def test_a_generator_for_each_image_is_asked_for():
 def test_codecs_are_the_families_that_leave_the_device():
     assert {name for name, family in FAMILIES.items() if family.codec} == {"jpeg", "jpeg2000"}
     assert degradations.CODEC_MARGIN % 8 == 0
+
+
+def test_a_composition_is_its_families_one_after_the_other_level_by_level():
+    images = natural(2, 64)
+    both = degrade(images, "gaussian_blur+darken", 3, rngs(2))
+    blurred = degrade(images, "gaussian_blur", 3, rngs(2))
+    darker = severities("darken", 3)
+    for level in range(3):
+        alone = degrade(blurred[:, level], "darken", (darker[level],), rngs(2))
+        assert torch.equal(both[:, level], alone[:, 0])
+
+
+@pytest.mark.parametrize("name", ["gaussian_blur+white_noise", "motion_blur+color_blocks+jpeg", "lens_blur+jitter"])
+def test_more_severe_levels_of_a_composition_are_farther_from_a_natural_image(name):
+    images = natural()
+    error = errors(degrade(images, name, 5, rngs(len(images))), images)
+    assert (error[:, 1:] > error[:, :-1]).all(), error
+
+
+def test_the_levels_of_a_composition_share_the_draw_of_each_of_its_families():
+    """Impulses that hit a mild level hit the severe one at the same places."""
+    images = torch.full((1, 3, 40, 40), 0.5)
+    views = degrade(images, "darken+impulse_noise", 3, rngs(1))[0]
+    hit = (views == 0) | (views == 1)
+    assert hit[0].any() and (hit[0] <= hit[1]).all() and (hit[1] <= hit[2]).all()
+
+
+def test_a_composition_keeps_shape_range_and_input():
+    images = natural(2, 64)
+    before = images.clone()
+    views = degrade(images, "saturation+jpeg", 3, rngs(2))
+    assert views.shape == (2, 3, 3, 64, 64) and views.min() >= 0 and views.max() <= 1
+    assert torch.equal(images, before)
+
+
+def test_a_composition_takes_no_severities_of_its_own():
+    with pytest.raises(ValueError, match="takes a number of levels"):
+        degrade(natural(1, 32), "darken+white_noise", (0.1, 0.2), rngs(1))
+
+
+def test_drawn_compositions_have_one_to_the_most_families_of_different_groups_codecs_last():
+    choices = draws(FAMILIES)
+    found = [degradations.drawn(choices, 3, torch.Generator().manual_seed(n)).split("+") for n in range(300)]
+    assert {len(families) for families in found} == {1, 2, 3}
+    for families in found:
+        groups = [FAMILIES[family].group for family in families]
+        assert len(set(groups)) == len(groups)
+        assert not any(FAMILIES[family].codec for family in families[:-1])
+    assert {family for families in found for family in families} == set(FAMILIES)
+
+
+def test_one_family_at_a_time_is_drawn_as_ever():
+    """The stream of draws of a run without compositions is part of its results."""
+    chance = torch.Generator().manual_seed(5)
+    choices = draws(("blur", "brightness"))
+    again = torch.Generator().manual_seed(5)
+    draw = choices[int(torch.randint(2, (), generator=again))]
+    assert degradations.drawn(choices, 1, chance) == draw[int(torch.randint(len(draw), (), generator=again))]
+    assert torch.equal(chance.get_state(), again.get_state())
+
+
+def test_only_a_codec_asks_for_pixels_around_a_crop():
+    assert degradations.margin("gaussian_blur+darken") == 0
+    assert degradations.margin("gaussian_blur+jpeg") == degradations.margin("jpeg2000") == degradations.CODEC_MARGIN
+
+
+def test_more_families_at_once_than_there_are_groups_are_refused():
+    degradations.check(("blur", "jpeg", "noise", "brightness"), 5, 224, most=4)
+    with pytest.raises(
+        ValueError, match="a composition of 3 families needs as many groups, and these are of blur only"
+    ):
+        degradations.check(("gaussian_blur", "lens_blur"), 5, 224, most=3)

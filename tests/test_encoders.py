@@ -423,3 +423,59 @@ def test_a_file_that_holds_no_state_dict_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(EncoderError, match="holds no state dict"):
         encoders.build(CNN, str(tmp_path / "weights.pth"))
+
+
+def kept_bytes(encoder: encoders.Encoder, views: torch.Tensor) -> int:
+    """What the backward pass would find stored, parameters aside."""
+    own = {parameter.data_ptr() for parameter in encoder.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in own:
+            kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        features = encoder(views)
+    assert features
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "origin"), [("swin_tiny", "random"), (CNN, "random"), (BUNDLED, "bundled")], ids=["swin", "cnn", "lite0"]
+)
+def test_computing_again_keeps_less_and_gives_the_same_gradients(name, origin):
+    views = images(2, 64)
+    found = []
+    for recompute in (False, True):
+        encoder = encoders.build(name, origin, drop_path=0.3, image_size=64, recompute=recompute).train()
+        seed_masks(encoder, [1, 2])
+        stored = kept_bytes(encoder, views)
+        sum(features.square().mean() for features in encoder(views)).backward()
+        found.append((stored, {key: parameter.grad for key, parameter in encoder.named_parameters()}))
+    (whole, expected), (less, gradients) = found
+    assert less < 0.6 * whole, (less, whole)
+    reached = [key for key, gradient in expected.items() if gradient is not None]
+    assert reached and all(torch.allclose(expected[key], gradients[key], rtol=1e-4, atol=1e-7) for key in reached)
+
+
+def test_computing_again_is_refused_where_statistics_would_move_twice():
+    with pytest.raises(EncoderError, match="leave compute.recompute out, or start from weights"):
+        encoders.build(NORMED, "random", recompute=True)
+
+
+def test_bfloat16_features_are_float32_and_near_the_exact_ones(bundled):
+    views = images(2)
+    half = encoders.build("", "bundled", bfloat16=True).eval()
+    with torch.no_grad():
+        exact, rough = bundled.eval()(views), half(views)
+    for one, other in zip(exact, rough, strict=True):
+        assert other.dtype == torch.float32 and not torch.equal(one, other)
+        assert (one - other).norm() < 0.05 * one.norm()
+    assert {parameter.dtype for parameter in half.parameters()} == {torch.float32}
+
+
+def test_a_fixed_encoder_stays_in_evaluation_and_gives_no_gradient():
+    encoder = encoders.build(NORMED, "random", drop_path=0.5).fix().train()
+    assert not any(module.training for module in encoder.modules())
+    assert not any(feature.requires_grad for feature in encoder(images(2)))

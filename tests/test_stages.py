@@ -4,60 +4,16 @@ import math
 
 import pytest
 import torch
+from stage_toy import TINY, Recorded, StopsAt, done, equal, settings, weights
 
 from iqa import checkpoint, config, datasets, encoders, tracking
 from iqa.stages import stage
 from iqa.stages.training import Diverged
 
-TINY = {"compute.threads": "1", "compute.device": "cpu"}
-PRETRAIN = TINY | {"degrade.crop": "32", "epochs": "2", "batch_size": "6", "levels": "3", "families": "jpeg,brightness"}
-FINETUNE = TINY | {"crops.size": "32", "crops.validation": "1", "crops.grid": "2", "epochs": "3", "batch_size": "6"}
-
 
 @pytest.fixture(autouse=True)
 def in_cache(home):
     """Hashes of this test's data stay in its own folder."""
-
-
-class StopsAt(tracking.Silent):
-    """A run that is asked to stop after a number of steps."""
-
-    def __init__(self, folder, steps):
-        super().__init__(folder)
-        self.left = steps
-
-    def stop_requested(self):
-        self.left -= 1
-        return 15 if self.left <= 0 else 0
-
-
-class Recorded(tracking.Silent):
-    """A run that keeps its metrics."""
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.values = {}
-
-    def metrics(self, values, step):
-        self.values |= {(name, step): value for name, value in values.items()}
-
-
-def settings(name, photos, **more):
-    given = {"pretrain": PRETRAIN, "finetune": FINETUNE}[name] | {"data": str(photos)}
-    return config.load(name, given | {key.replace("__", "."): value for key, value in more.items()}, "smoke")
-
-
-def done(name, told, run):
-    records = list(stage(name)(told, run))
-    return records, run.folder / {"pretrain": "encoder", "finetune": "model"}[name]
-
-
-def weights(folder, kind):
-    return checkpoint.read(folder, kind=kind)["weights"]
-
-
-def equal(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_pretraining_yields_a_record_an_epoch_and_leaves_an_encoder(photos, tmp_path):

@@ -112,10 +112,13 @@ def micro_losses(
         pairs = batch[at : at + step]
         scores = score_views(model, batches.degraded(pairs, levels, config.degrade.crop, device))
         if config.loss.shuffle_levels:
-            chances = [generator(pair.seeds[0], "levels") for pair in pairs]  # a pair's seeds know its epoch
-            orders = torch.stack([torch.randperm(levels, generator=chance) for chance in chances])
-            scores = losses.shuffled(scores, orders.to(device))
+            scores = losses.shuffled(scores, orders(pairs, levels).to(device))
         yield scaled(terms_of(scores, config.loss), len(pairs) / len(batch))
+
+
+def orders(pairs: list[batches.CropPair], levels: int) -> Tensor:
+    """A fresh permutation of the levels for each image and step: (N, L). A pair's seeds know its image and epoch."""
+    return torch.stack([torch.randperm(levels, generator=generator(pair.seeds[0], "levels")) for pair in pairs])
 
 
 def terms_of(scores: Tensor, loss: Loss) -> dict[str, Tensor]:

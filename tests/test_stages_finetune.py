@@ -1,0 +1,193 @@
+"""Fine-tuning for real: accumulated gradients, a frozen encoder, whole optimizer groups, equal compute."""
+
+from itertools import repeat
+
+import pytest
+import torch
+from stage_toy import Recorded, StopsAt, done, equal, settings, weights
+
+from iqa import batches, datasets, encoders, images, optim, tracking
+from iqa.stages import finetune, scoring
+from iqa.stages.training import State
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def in_cache(home):
+    """Hashes of this test's data stay in its own folder."""
+
+
+def batch_of(photos, told):
+    train = datasets.load(str(photos)).labelled().part("train")
+    return next(
+        batches.finetuning(
+            train,
+            batch=told.optim.batch_size,
+            per_image=told.crops.per_image,
+            seed=told.seed,
+            start=0,
+            crop=told.crops.size,
+            flip=True,
+        )
+    )
+
+
+def gradients(told, batch):
+    model = finetune.build(told).double().train()
+    state = State(model, finetune.optimizer_of(model, told), own={"seen": torch.zeros(2, 30, dtype=torch.float64)})
+    for terms in finetune.micro_losses(state, told, CPU, batch):
+        terms["total"].backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("size", ["1", "4"])
+def test_accumulated_gradients_are_those_of_the_whole_batch(size, photos, monkeypatch):
+    monkeypatch.setattr(finetune, "pixels_to", lambda pixels, device: images.unit(pixels).double())
+    whole, parts = (settings("finetune", photos, compute__micro_batch=n, batch_size="18") for n in ("0", size))
+    batch = batch_of(photos, whole)
+    one, other = gradients(whole, batch), gradients(parts, batch)
+    largest = max(float(gradient.abs().max()) for gradient in one.values())
+    assert largest > 0
+    assert all(torch.allclose(one[name], other[name], rtol=1e-7, atol=1e-9 * largest) for name in one)
+
+
+def test_a_frozen_encoder_stays_as_it_was_while_the_head_learns(photos, tmp_path):
+    told = settings("finetune", photos, encoder_lr_ratio="0", epochs="2")
+    records, folder = done("finetune", told, tracking.Silent(tmp_path))
+    tuned = weights(folder, "model")
+    before = encoders.build("", "bundled").state_dict()
+    assert all(torch.equal(tuned[f"encoder.{name}"], tensor) for name, tensor in before.items())
+    first = finetune.build(told).state_dict()
+    assert not torch.equal(tuned["head.hyper.last_weight.weight"], first["head.hyper.last_weight.weight"])
+    assert "lr/head" in records[0] and "lr/encoder" not in records[0]
+
+
+@pytest.mark.parametrize("weights_of", ["bundled", "random"])
+def test_a_frozen_encoder_is_a_function_also_while_training(weights_of, photos):
+    name = "tf_efficientnet_lite0" if weights_of == "bundled" else "resnet10t"
+    told = settings("finetune", photos, encoder_lr_ratio="0", model__drop_path="0.5", encoder=name, weights=weights_of)
+    model = finetune.build(told).train()
+    views = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    one = model.encoder(views)
+    again = model.eval().encoder(views)
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not any(feature.requires_grad for feature in one) and model.train().head.training
+
+
+def test_groups_are_disjoint_and_whole_and_everything_moves_in_every_epoch_and_after_a_resume(
+    photos, tmp_path, monkeypatch
+):
+    """HyperIQA's own code stopped training its hyper network after epoch 1."""
+    made = []
+
+    def kept(model, config):
+        made.append((model, original(model, config)))
+        return made[-1][1]
+
+    original = finetune.optimizer_of
+    monkeypatch.setattr(finetune, "optimizer_of", kept)
+    told = settings("finetune", photos, epochs="4")
+
+    def watch(run):
+        before = None
+        for _ in finetune.finetune(told, run):
+            model, optimizer = made[-1]
+            assert optim.covers(optimizer, model)
+            assert [group["name"] for group in optimizer.param_groups] == ["encoder", "head"]
+            now = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+            if before is not None:
+                still = [name for name in now if torch.equal(now[name], before[name])]
+                assert not still, still
+            before = now
+
+    with pytest.raises(tracking.Stopped):
+        watch(StopsAt(tmp_path / "run", 9))  # four steps an epoch: within the third
+    watch(tracking.Silent(tmp_path / "run"))
+    assert len(made) == 2
+
+
+def test_the_rate_of_each_group_ends_below_where_it_began(photos, tmp_path):
+    told = settings("finetune", photos, epochs="4", optim__patience="4", optim__floor="0.1", encoder_lr_ratio="0.001")
+    records, _ = done("finetune", told, tracking.Silent(tmp_path))
+    for name, first in (("lr/head", 1e-3), ("lr/encoder", 1e-6)):
+        rates = [record[name] for record in records]
+        assert rates == sorted(rates, reverse=True)
+        assert rates[0] < first and rates[-1] == pytest.approx(0.1 * first, rel=0.2)
+
+
+def test_crops_of_one_image_are_cut_from_one_decoding(photos, monkeypatch):
+    datasets.load(str(photos))  # reads every picture once, for its content's digest
+    seen = []
+    original = images.read
+    monkeypatch.setattr(images, "read", lambda file, *more: seen.append(file) or original(file, *more))
+    told = settings("finetune", photos, batch_size="12", crops__per_image="3")
+    batch = batch_of(photos, told)
+    assert len(batch.seeds) == 12 and len(seen) == len(set(seen)) == 4
+    assert len({bytes(crop.numpy().tobytes()) for crop in batch.pixels}) > 6
+
+
+def test_extra_passes_lengthen_the_run_under_one_cosine_and_stop_no_earlier(photos, tmp_path):
+    run = Recorded(tmp_path)
+    told = settings("finetune", photos, epochs="2", optim__extra_passes="57", optim__patience="1", head_lr="1e-12")
+    records, _ = done("finetune", told, run)  # 20 images: three more epochs; at this rate nothing gets better
+    assert 4 <= len(records) <= 5
+    rates = [record["lr/head"] / 1e-12 for record in records]
+    assert rates == sorted(rates, reverse=True) and rates[0] > 0.9  # of a cosine over five epochs, not over two
+    assert run.values[("best/epoch", len(records))] >= 1
+
+
+def test_bfloat16_and_recomputation_train_a_model_that_loads_in_float32(photos, tmp_path):
+    told = settings("finetune", photos, epochs="1", compute__precision="bfloat16", compute__recompute="true")
+    records, folder = done("finetune", told, tracking.Silent(tmp_path))
+    assert records[0]["train/loss"] > 0
+    model, _ = scoring.load_model(folder, 32)
+    assert {tensor.dtype for tensor in model.state_dict().values()} <= {torch.float32, torch.int64}
+
+
+KINDS = [
+    ("convnext_atto", "random", 64),
+    ("resnet10t", "random", 96),
+    ("resnet50.tv_in1k", "random", 64),
+    ("tf_efficientnet_lite0", "bundled", 160),
+    ("swin_tiny", "random", 64),
+    ("swin_tiny", "random", 256),
+    ("swin_tiny", "random", 384),
+]
+
+
+@pytest.mark.parametrize(("name", "origin", "side"), KINDS)
+def test_every_kind_of_encoder_is_built_trained_a_step_and_loaded_again(name, origin, side, photos, tmp_path):
+    from iqa.config import flatten
+    from iqa.loop import fit
+
+    told = settings("finetune", photos, encoder=name, weights=origin, crops__size=str(side))
+    model = finetune.build(told).train()
+    count = 1 if side > 200 else 2
+    views = torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+    def losses_of(batch):
+        finetune.seed_masks(model, range(count))
+        yield {"total": (model(batch) - 0.5).abs().mean()}
+
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    steps = range(count)  # a ResNet's branches begin at zero: their weights move from the second step on
+    list(fit(losses_of, repeat(views), finetune.optimizer_of(model, told), lambda step: 1.0, steps))
+    moved = sum(not torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+    assert moved > 0.9 * len(before)
+    folder = scoring.save_model(tmp_path / "model", model, flatten(told), {})
+    again, _ = scoring.load_model(folder, side)
+    with torch.no_grad():
+        assert torch.equal(model.eval()(views), again.eval()(views))
+    assert equal(model.state_dict(), again.state_dict())
+
+
+def test_hyperiqa_itself_is_a_row_one_can_run(photos):
+    more = {"model__multi_scale": "false", "model__attention": "false", "model__dropout": "0"}
+    with torch.device("meta"):
+        encoder = encoders.build("resnet50.tv_in1k", "random")
+    assert encoder.channels == (256, 512, 1024, 2048)
+    told = settings("finetune", photos, encoder="resnet50.tv_in1k", weights="random", **more)
+    model = finetune.build(told).eval()
+    assert model(torch.rand(1, 3, 32, 32)).shape == (1,)
+    assert sum(p.numel() for p in model.encoder.parameters()) == 23_508_032  # torchvision's ResNet-50 without its fc
