@@ -285,7 +285,7 @@ def read_preset(preset: str) -> dict[str, dict[str, Any]]:
 
 
 def _sentence(fault: Any) -> str:
-    if fault["type"] == "value_error":  # a rule between fields, which says it all
+    if fault["type"] == "value_error" and isinstance(fault["input"], dict):  # a rule between fields says it all
         return str(fault["ctx"]["error"])
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":

@@ -62,14 +62,8 @@ class Plan(Section):
         if encoder:
             values |= {"model.weights": encoder, "model.encoder": ""}
         if self.experiment.arms[arm].spends:
-            values |= {"optim.extra_passes": self.passes(self.experiment.arms[arm].spends, seed)}
+            values |= {"optim.extra_passes": encoder_passes(self.pretraining(self.experiment.arms[arm].spends, seed))}
         return load("finetune", values, self.preset)
-
-    def passes(self, arm: str, seed: int) -> int:
-        """Crops that go through the encoder in an arm's pretraining: two of each image and epoch, at each level."""
-        told: Any = self.pretraining(arm, seed)
-        data = datasets.load(told.data.name, told.data.root, told.data.protocol, told.data.split_seed, told.data.on_bad)
-        return told.optim.epochs * len(data.part("train").references()) * 2 * told.degrade.levels
 
     def evaluation(self, model: str) -> Any:
         """The evaluation of a model on the target sets."""
@@ -80,6 +74,13 @@ class Plan(Section):
             return {FLAT[stage].get(name, name): value for name, value in values.items()}
 
         return full(self.overrides[stage]) | full(arm) | {"seed": seed}
+
+
+def encoder_passes(pretraining: Any) -> int:
+    """Crops that go through the encoder in a pretraining: two of each image and epoch, at each level."""
+    told = pretraining.data
+    data = datasets.load(told.name, told.root, told.protocol, told.split_seed, told.on_bad)
+    return pretraining.optim.epochs * len(data.part("train").references()) * 2 * pretraining.degrade.levels
 
 
 def read(name: str) -> Experiment:
