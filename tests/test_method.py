@@ -1,6 +1,10 @@
 """Everything that the method offers, through its entry points with the preset `smoke`: losses, controls, families."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +13,7 @@ from entrypoints import finetune, main, pretrain
 from iqa import degradations, images, tracking
 from iqa.randomness import generator
 
+ROOT = Path(__file__).parent.parent
 SMALL = ["--preset=smoke", "--compute.threads=1", "--device=cpu", "--batch_size=6"]
 PRETRAIN = [*SMALL, "--degrade.crop=32", "--families=blur,brightness", "--degrade.heldout=1"]
 FINETUNE = [*SMALL, "--crops.size=32"]
@@ -163,3 +168,28 @@ def test_spending_what_nobody_pretrains_with_is_refused(spends, home, capsys):
     (home / "toy.yaml").write_text(EQUAL.replace("spends: pretrained", f"spends: {spends}"))
     assert main.main(["--experiment=toy.yaml"]) == 2
     assert f"arm longer spends what '{spends}' pretrains with" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(300)  # three processes of mlflow, each of which imports everything
+def test_pretraining_and_evaluation_run_through_mlflow_run_as_fine_tuning_does(photos, home):
+    assert finetune.main([*FINETUNE, f"--data={photos}"]) == 0
+    model = only_run().run_id
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "IQA_RUNS": str(home / "runs"),
+        "OMP_NUM_THREADS": "1",
+    }
+    small = ["preset=smoke", "compute.threads=1", "device=cpu"]
+    full = ["loss=full", "loss.prototypes=random", "degrade.crop=32", "families=blur,brightness", "batch_size=6"]
+    commands = {
+        "pretrain": [*small, f"data={photos}", *full],
+        "evaluate": [*small, f"weights=runs:/{model}/model", f"targets={photos}", "crops.size=32"],
+    }
+    for name, given in commands.items():
+        words = [word for pair in given for word in ("-P", pair)]
+        command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", name, "--env-manager", "local", *words]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+    found = {row.tags["stage"]: row for row in tracking.rows()}
+    assert {row.status for row in found.values()} == {"FINISHED"} and set(found) == {"pretrain", "finetune", "evaluate"}
+    assert found["pretrain"].params["loss.type"] == "full"

@@ -44,7 +44,7 @@ def gradients(told, batch):
 @pytest.mark.parametrize("size", ["1", "4"])
 def test_accumulated_gradients_are_those_of_the_whole_batch(size, photos, monkeypatch):
     monkeypatch.setattr(finetune, "pixels_to", lambda pixels, device: images.unit(pixels).double())
-    whole, parts = (settings("finetune", photos, compute__micro_batch=n, batch_size="18") for n in ("0", size))
+    whole, parts = (settings("finetune", photos, compute__micro_batch=n) for n in ("0", size))
     batch = batch_of(photos, whole)
     one, other = gradients(whole, batch), gradients(parts, batch)
     largest = max(float(gradient.abs().max()) for gradient in one.values())
