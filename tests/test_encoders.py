@@ -1,12 +1,12 @@
 """Encoders: four stages from real weights, strictly loaded, exact for each image, nothing fetched unasked."""
 
-import os
 import pickle
 import re
 from pathlib import Path
 
 import pytest
 import torch
+from hostile import Canary
 from torch import nn
 from torch.nn.functional import interpolate
 
@@ -381,16 +381,6 @@ def test_weights_that_were_fetched_once_need_no_network_again(offline):
     save_file(source, kept / "model.safetensors")
     encoder = encoders.build(NORMED, "timm")
     assert encoder.loaded["matched"] == len(source) and encoder.frozen
-
-
-class Canary:
-    """Unpickled, it would make a file."""
-
-    def __init__(self, file: Path):
-        self.file = file
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.file),)
 
 
 def test_a_pickle_in_disguise_is_refused_and_never_run(tmp_path):

@@ -1,14 +1,13 @@
 """Prompts through open_clip: computed once, known by what made them, and never replaced by something else."""
 
 import json
-import os
 import pickle
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
+from hostile import Canary
 
 from iqa import checkpoint
 from iqa.encoders import EncoderError, text
@@ -127,16 +126,6 @@ def test_weights_of_another_tower_are_refused(clip, tmp_path):
     (other / "open_clip_config.json").write_text(json.dumps(about))
     with pytest.raises(EncoderError, match="cannot be read as plain tensors of .* Missing key"):
         text.features(str(other), "", PAIRS, tmp_path)
-
-
-class Canary:
-    """Unpickled, it would make a folder."""
-
-    def __init__(self, file: Path):
-        self.file = file
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.file),)
 
 
 def test_a_pickle_in_disguise_is_refused_and_never_run(clip, tmp_path):

@@ -16,15 +16,20 @@ def perfect(levels: int, gap: float = 0.1) -> torch.Tensor:
     return (1 - gap * torch.arange(levels)).expand(3, 2, levels).clone()
 
 
-def ranking_by_loop(scores: torch.Tensor, margin: float) -> float:
-    terms = [
-        max(0.0, margin - float(s[c, i] - s[d, j]))
+def pairs_by_loop(scores: torch.Tensor) -> list[tuple[float, float]]:
+    """(mild, severe) of every image, of both crops with both crops."""
+    return [
+        (float(s[c, i]), float(s[d, j]))
         for s in scores
         for c in range(2)
         for d in range(2)
         for j in range(s.shape[1])
         for i in range(j)
     ]
+
+
+def ranking_by_loop(scores: torch.Tensor, margin: float) -> float:
+    terms = [max(0.0, margin - (mild - severe)) for mild, severe in pairs_by_loop(scores)]
     return sum(terms) / len(terms)
 
 
@@ -128,15 +133,8 @@ def consistency_by_loop(scores: torch.Tensor, margin: float) -> float:
 
 
 def negative_by_loop(scores: torch.Tensor, margin: float) -> float:
-    """As `method.md` writes L_neg: the severe level has the higher score."""
-    terms = [
-        max(0.0, margin - float(s[d, j] - s[c, i]))
-        for s in scores
-        for c in range(2)
-        for d in range(2)
-        for j in range(s.shape[1])
-        for i in range(j)
-    ]
+    """L_neg: the severe level has the higher score."""
+    terms = [max(0.0, margin - (severe - mild)) for mild, severe in pairs_by_loop(scores)]
     return sum(terms) / len(terms)
 
 

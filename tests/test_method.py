@@ -113,7 +113,7 @@ def test_text_without_weights_ends_with_two_and_one_sentence(photos, offline, ca
     assert not any(row.status == "FINISHED" for row in tracking.rows())
 
 
-def test_weights_in_another_place_are_the_same_cell_and_other_prompts_another(photos, clip, tmp_path):
+def test_weights_in_another_place_are_the_same_cell_other_weights_or_prompts_another(photos, clip, tmp_path):
     import shutil
 
     from iqa import config, experiment
@@ -124,7 +124,11 @@ def test_weights_in_another_place_are_the_same_cell_and_other_prompts_another(ph
         given = {"data": str(photos), "loss": "full", "loss.text_model": str(folder), "loss.prompts": prompts}
         return experiment.cell("pretrain", config.load("pretrain", given, "smoke"), {}).key
 
-    assert key(clip) == key(tmp_path / "elsewhere" / clip.name)
+    moved = tmp_path / "elsewhere" / clip.name
+    assert key(clip) == key(moved)
+    file = moved / "open_clip_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    assert key(clip) != key(moved)
     assert key(clip) != key(clip, "Sharp photo|Blurry photo")
 
 
