@@ -1,7 +1,7 @@
 """Degradation families as batched pure functions, with the chain of severities of each in one table.
 
 Images (N, 3, H, W) float32 in [0, 1] → (N, L, 3, H, W): L severities of one family, level 0 the mildest. A family is
-a monotone chain, piecewise linear through its five published values (KADID-10k, ARNIQA); `method.md`'s deviations
+a monotone chain, piecewise linear through its five published values (KADID-10k, ARNIQA); deviations
 from them are in the functions' docstrings. Randomness: one CPU generator per image, so that a draw depends on
 neither batch, worker nor device; all levels of an image share its draw. "a+b" is a composition: a, then b on each of
 its levels, both equally severe; so its levels are ordered too.
