@@ -3,11 +3,12 @@
 import difflib
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 UNSET = "default"  # what MLproject passes for a parameter that nobody gave
 PRESETS = Path(__file__).parent / "presets"
@@ -34,12 +35,28 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _sizes(value: Any) -> Any:
+    pairs = [pair.rpartition("=")[2].strip() for pair in str(value).split(",")]
+    if not all(re.fullmatch(r"native|[1-9]\d{0,4}|[1-9]\d{0,4}x[1-9]\d{0,4}", size) for size in pairs):
+        raise ValueError("a size is native, the short side in pixels (512), or width x height (512x384)")
+    return value
+
+
+Sizes = Annotated[str, AfterValidator(_sizes)]  # one for every data set, or NAME=SIZE, …
+Filter = Literal["bicubic", "bilinear", "lanczos", "box"]  # Pillow's, which average where they scale down
+AS_PUBLISHED = "koniq=512x384,kadid=512x384,spaq=512"  # what is not named stays as it is
+
+
 class Data(Section):
-    name: str = "koniq"  # a built-in or published set, or a folder with images and a csv
+    name: str = "koniq"  # a built-in or published set, or a folder with images and a csv; pretraining: a,b for both
     root: str = ""  # where published sets lie; no part of a result's identity
     protocol: str = ""  # "" = the set's own default
     split_seed: int = 0  # never the training seed
     on_bad: Literal["error", "skip"] = "error"
+    fold: Annotated[int, Field(ge=0)] = 0  # of kfold-5: the one that is tested, 0 to 4
+    round: Annotated[int, Field(ge=0)] = 0  # of random-80-20 and the like: which draw, 0 to 9
+    input_size: Sizes = AS_PUBLISHED
+    resize_filter: Filter = "bicubic"
 
 
 class Compute(Section):
@@ -116,7 +133,7 @@ class FinetuneOptim(Section):
     weight_decay: Weight = 2e-4
     batch_size: Positive = 96  # crops
     epochs: Positive = 50
-    patience: Positive = 10  # epochs without a better validation SRCC
+    patience: Annotated[int, Field(ge=0)] = 10  # epochs without a better validation SRCC; 0 = never stop early
     floor: Share = 0.0
     clip: Weight = 0.0
 
@@ -141,6 +158,8 @@ class Targets(Section):
     names: Names = ("spaq", "kadid", "agiqa")
     root: str = ""
     on_bad: Literal["error", "skip"] = "error"
+    input_size: Sizes = AS_PUBLISHED
+    resize_filter: Filter = "bicubic"
 
 
 class EvaluateConfig(Section):
@@ -258,4 +277,5 @@ def _sentence(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"'{name}' is no parameter."
-    return f"{name} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
+    said = fault["msg"].removeprefix("Value error, ")
+    return f"{name} = {fault['input']!r}: {said[0].lower()}{said[1:]}."

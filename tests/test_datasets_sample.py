@@ -32,7 +32,7 @@ def test_the_recipes_share_neither_sources_nor_families():
 def test_the_sample_is_half_charts_half_crops_of_six_photographs():
     recipe = sample.RECIPES["sample"]
     assert recipe.charts == (18, 6, 12) and sum(recipe.charts) == 36
-    assert [len(part) * photographs.CROPS for part in recipe.photographs] == [18, 6, 12]
+    assert [len(part) * photographs.CROPS for part in recipe.photographs] == [24, 6, 6]
     for name in ("sample_optics", "sample_sensor"):
         assert sample.RECIPES[name].charts == (0, 0, 12) and len(sample.RECIPES[name].photographs[2]) == 2
 

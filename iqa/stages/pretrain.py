@@ -12,7 +12,8 @@ from iqa import batches, checkpoint, datasets, degradations, encoders, losses, m
 from iqa.config import PretrainConfig, flatten
 from iqa.losses import feasible_margin
 from iqa.qualiclip import DirectionModel
-from iqa.stages.training import Epoch, State, epochs, loaded, prepare, resume, scaled
+from iqa.stages import lineage
+from iqa.stages.training import Epoch, State, described, epochs, loaded, prepare, resume, scaled
 
 FORWARD = 128  # crops at once where nothing is kept for a backward pass
 
@@ -22,9 +23,9 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     began = time.monotonic()
     check_margin(config)
     device = prepare(config.compute)
-    manifest = loaded(config.data, "train", "validation")
+    manifest = loaded(config.data, config.degrade.crop, "train", "validation")
     train, validation = manifest.part("train").references(), manifest.part("validation").references()
-    run.dataset(manifest.name, train.digest, str(manifest.root), "pretraining", {})
+    run.dataset(manifest.name, train.digest, str(manifest.root), "pretraining", described(manifest))
     model = build(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     per_epoch = batches.steps_per_epoch(len(train), config.optim.batch_size)
     groups = {"pretraining": (model.parameters(), config.optim.lr)}
@@ -53,6 +54,7 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb()}, config.optim.epochs)
     tree = encoders.tree(model.encoder, flatten(config))
     origin = {"run": run.run_id, "cell": run.cell, "data": train.digest, "data_name": manifest.name}
+    origin["seen"] = lineage.marks(train)
     checkpoint.write(run.folder / "encoder", tree | {"origin": origin}, kind="encoder")
     run.artifact(run.folder / "encoder", "encoder")
 
