@@ -27,7 +27,9 @@ def read(annotations: Path, seen: bool = True) -> Listing:
     if found and max(entry.opinion for entry in found) <= 5:
         raise DataError(f"{annotations} has its {score} on 1–5 where 0–100 is published: use the official csv")
     folder = Path(tree.inside)
-    notes.append(f"scores are {score} of {annotations.name}, 0–100; pictures from {folder.name}/")
+    notes.append(
+        f"scores are {score} of {annotations.name}, 0–100" + (f"; pictures from {folder.name}/" if seen else "")
+    )
     deviations = [OTHER_SIZE] if folder.name.casefold() == SIZES[1] else []
     if not official:
         notes.append(f"{annotations.name} has no official split: koniq-official needs {WITH_SETS}")

@@ -67,6 +67,11 @@ def folder_of(size: str, resample: str) -> Path:
     return cache_folder() / "pixels" / f"v{VERSION}-{kind}"
 
 
+def files_of(name: str) -> list[Path]:
+    """The files of pixels that a data set has, of whatever size."""
+    return sorted((cache_folder() / "pixels").glob(f"v{VERSION}-*/{name}.pixels"))
+
+
 def places(size: str, resample: str) -> dict[str, Place]:
     """digest → place of every picture that is there in this size."""
     found: dict[str, Place] = {}

@@ -1,5 +1,6 @@
 """What a model has seen before it is tested: contents and degradation families, handed on inside the artifacts."""
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,13 @@ def refuse_seen(parts: Iterable[datasets.Manifest], seen: Iterable[str], weights
 
 
 def unseen(target: datasets.Manifest, seen: Iterable[str]) -> datasets.Manifest:
-    """The rows of a target set whose pictures the model has not seen in any training; a line tells of the others."""
+    """The rows of a target set whose pictures the model has not seen in any training; a line tells of the others.
+
+    They are all test rows, whatever the set's own parts are.
+    """
     known = set(seen)
     new = [digest[:MARK] not in known for digest in target.table["digest"]]
+    target = dataclasses.replace(target, table=target.table.assign(split="test"))
     if all(new):
         return target
     if not any(new):
