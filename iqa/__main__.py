@@ -11,6 +11,7 @@ COMMANDS = {
     "evaluate": "a finished model on whole target sets",
     "study": "an Optuna study",
     "report": "an experiment's report, from its finished runs",
+    "data": "list, prepare or verify data sets",
 }
 
 

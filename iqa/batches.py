@@ -66,10 +66,10 @@ def steps_per_epoch(count: int, batch: int, what: str = "images") -> int:
 
 
 def reader(manifest: Manifest, crop: int) -> Read:
-    """row → its image; raises ImageError where a crop does not fit into it."""
+    """row → its image at its input size; raises ImageError where a crop does not fit into it."""
 
     def read(row: int) -> Tensor:
-        pixels = images.read(manifest.file(row))
+        pixels = manifest.read(row)
         if min(pixels.shape[1:]) < crop:
             height, width = pixels.shape[1:]
             raise images.ImageError(

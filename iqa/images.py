@@ -17,6 +17,13 @@ FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # by content, never by suffix;
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_PIXELS = 100_000_000
 BACKGROUND = (255, 255, 255)  # transparent pixels are composited on white
+NATIVE = "native"  # the size that a file has
+FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+}
 
 # Pillow warns at one cap and raises at twice that; here there is one cap, and its warning is an error.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -43,11 +50,14 @@ class ImageError(ValueError):
     """An image that cannot be used; the sentence names the file and the remedy."""
 
 
-def read(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Tensor:
-    """Decode an image file: (3, H, W) uint8 RGB, upright by its EXIF orientation, contiguous.
+def read(
+    path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS, size: str = NATIVE, resample: str = "bicubic"
+) -> Tensor:
+    """Decode an image file: (3, H, W) uint8 RGB, upright by its EXIF orientation, resized to `size`, contiguous.
 
-    Grey is repeated, 16 bits and floats in [0, 1] are scaled, CMYK and palettes converted, transparency composited
-    on white (`BACKGROUND`); embedded colour profiles are not applied. Everything else raises `ImageError`.
+    size: as `target` reads it; resample: one of FILTERS, Pillow's, which average where they scale down. Grey is
+    repeated, 16 bits and floats in [0, 1] are scaled, CMYK and palettes converted, transparency composited on white
+    (`BACKGROUND`); embedded colour profiles are not applied. Everything else raises `ImageError`.
     """
     name = repr(os.fspath(path))
     try:
@@ -62,7 +72,7 @@ def read(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Tensor:
             with Image.open(handle, formats=FORMATS) as picture:
                 _check_header(picture, name, max_pixels)
                 picture.load()  # verify() would accept a truncated JPEG
-                return _tensor(_rgb(_upright(picture), name))
+                return _tensor(_resized(_rgb(_upright(picture), name), name, size, resample))
         except ImageError:
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -72,6 +82,17 @@ def read(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Tensor:
         except _DECODER_ERRORS as error:
             reason = str(error) or type(error).__name__
             raise ImageError(f"{name} is damaged ({reason}): replace it, or leave it out") from error
+
+
+def target(width: int, height: int, size: str) -> tuple[int, int]:
+    """(width, height) that a picture gets: "512x384" exactly, "512" its short side, "native" what it has."""
+    if size == NATIVE:
+        return width, height
+    if "x" in size:
+        wide, high = size.split("x")
+        return int(wide), int(high)
+    scale = int(size) / min(width, height)
+    return round(width * scale), round(height * scale)
 
 
 def unit(pixels: Tensor) -> Tensor:
@@ -118,6 +139,19 @@ def _check_header(picture: Image.Image, name: str, max_pixels: int) -> None:
 def _upright(picture: Image.Image) -> Image.Image:
     method = _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     return picture if method is None else picture.transpose(method)
+
+
+def _resized(picture: Image.Image, name: str, size: str, resample: str) -> Image.Image:
+    """The RGB picture at the size it gets; the same picture where that is what it has."""
+    width, height = target(*picture.size, size)
+    if (width, height) == picture.size:
+        return picture
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{name} would become {width}×{height} pixels at input_size {size}, more than {MAX_PIXELS:,}: "
+            "choose a smaller one, or leave the picture out"
+        )
+    return picture.resize((width, height), FILTERS[resample])
 
 
 def _rgb(picture: Image.Image, name: str) -> Image.Image:

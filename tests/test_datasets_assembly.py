@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa.datasets.assembly import LISTED, Entry, FaultyData, Listing, assemble, licences, listed
-from iqa.datasets.manifest import DataError
+from iqa.datasets.assembly import Entry, FaultyData, Listing, Turn, assemble, licences
+from iqa.datasets.manifest import FAULTS_SHOWN, DataError, listed
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def listing(root: Path, parts: str = "", **more) -> Listing:
 
 
 def test_families_levels_groups_and_the_range_are_kept(root):
-    manifest = assemble(listing(root), "", 0, "error")
+    manifest = assemble(listing(root), Turn(), "error")
     row = manifest.table.iloc[4]
     assert (row["family"], row["level"], row["group"], row["score"]) == ("jpeg", 4, "g2", 0.5)
     assert manifest.score_range == (1.0, 9.0)
@@ -39,7 +39,7 @@ def test_families_levels_groups_and_the_range_are_kept(root):
 def test_the_given_parts_are_the_default_and_can_be_merged_or_redrawn(root):
     sizes = {}
     for protocol in ("", "official", "merged", "random-60-20-20"):
-        manifest = assemble(listing(root, "TTTTTVEE"), protocol, 0, "error")
+        manifest = assemble(listing(root, "TTTTTVEE"), Turn(protocol), "error")
         sizes[protocol] = [len(manifest.part(part)) for part in ("train", "validation", "test")]
     assert sizes[""] == sizes["official"] == [5, 1, 2]
     assert sizes["merged"] == [6, 0, 2]
@@ -47,30 +47,30 @@ def test_the_given_parts_are_the_default_and_can_be_merged_or_redrawn(root):
 
 
 def test_redrawn_parts_keep_groups_together_whatever_was_given(root):
-    table = assemble(listing(root, "TTTTTVEE"), "by-reference", 0, "error").table
+    table = assemble(listing(root, "TTTTTVEE"), Turn("by-reference"), "error").table
     assert (table.groupby("group")["split"].nunique() == 1).all()
 
 
 def test_an_unknown_protocol_is_answered_with_the_known_ones(root):
     with pytest.raises(DataError, match="toy has no protocol 'offical': give one of .*merged, official, random"):
-        assemble(listing(root, "TTTTTVEE"), "offical", 0, "error")
+        assemble(listing(root, "TTTTTVEE"), Turn("offical"), "error")
 
 
 def test_a_content_in_two_given_parts_is_a_fault_unless_the_parts_are_redrawn(root):
     (root / "7.png").write_bytes((root / "0.png").read_bytes())
     with pytest.raises(FaultyData, match="the same content stands in train and test"):
-        assemble(listing(root, "TTTTTVEE"), "", 0, "error")
+        assemble(listing(root, "TTTTTVEE"), Turn(), "error")
     with pytest.raises(FaultyData):
-        assemble(listing(root, "TTTTTVEE"), "merged", 0, "error")
-    assert len(assemble(listing(root, "TTTTTVEE"), "random-80-20", 0, "error")) == 8
+        assemble(listing(root, "TTTTTVEE"), Turn("merged"), "error")
+    assert len(assemble(listing(root, "TTTTTVEE"), Turn("random-80-20"), "error")) == 8
 
 
 def test_the_readers_faults_and_the_files_come_together(root):
     (root / "3.png").write_bytes(b"")
     with pytest.raises(FaultyData) as refusal:
-        assemble(listing(root, faults=["line 9: odd"]), "", 0, "error")
+        assemble(listing(root, faults=["line 9: odd"]), Turn(), "error")
     assert len(refusal.value.faults) == 2 and refusal.value.faults[0] == "line 9: odd"
-    skipped = assemble(listing(root, faults=["line 9: odd"]), "", 0, "skip")
+    skipped = assemble(listing(root, faults=["line 9: odd"]), Turn(), "skip")
     assert len(skipped) == 7 and any("2 faults, left out" in note for note in skipped.notes)
 
 
@@ -78,12 +78,12 @@ def test_equal_opinions_become_zero_and_not_a_division_by_zero(root):
     same = listing(root)
     same.score_range = (4.0, 4.0)
     same.entries = [Entry(f"{i}.png", 4.0) for i in range(8)]
-    assert (assemble(same, "", 0, "error").table["score"] == 0).all()
+    assert (assemble(same, Turn(), "error").table["score"] == 0).all()
 
 
 def test_a_long_list_is_cut_and_counted():
     assert listed(["one"]) == "  one"
-    assert listed([str(i) for i in range(LISTED + 3)]).splitlines()[-1] == "  … and 3 more"
+    assert listed([str(i) for i in range(FAULTS_SHOWN + 3)]).splitlines()[-1] == "  … and 3 more"
 
 
 def test_notices_of_copyright_are_found_by_name(root):

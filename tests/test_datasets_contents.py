@@ -30,36 +30,37 @@ def test_the_cache_lies_where_the_environment_says(tmp_path, monkeypatch):
 
 
 def test_digests_are_sha256_of_the_bytes_and_bad_pictures_faults(root):
-    known, faults = contents.digests(root, ["0.png", "1.png", "bad.png", "missing.png"])
-    assert known == {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in ("0.png", "1.png")}
+    known, faults = contents.look(root, ["0.png", "1.png", "bad.png", "missing.png"])
+    digests = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in ("0.png", "1.png")}
+    assert known == {name: contents.Content(digest, width=5, height=4) for name, digest in digests.items()}
     assert list(faults) == ["missing.png", "bad.png"]
     assert "not a picture" in faults["bad.png"] and "No such file" in faults["missing.png"]
 
 
 def test_a_known_file_is_not_read_again(root, monkeypatch):
-    first = contents.digests(root, ["0.png", "1.png"])
-    monkeypatch.setattr(contents, "_inspect", lambda path: pytest.fail(f"{path} was read again"))
-    assert contents.digests(root, ["0.png", "1.png"]) == first
+    first = contents.look(root, ["0.png", "1.png"])
+    monkeypatch.setattr(contents, "_inspect", lambda path, name: pytest.fail(f"{path} was read again"))
+    assert contents.look(root, ["0.png", "1.png"]) == first
 
 
 def test_a_changed_file_is_read_again(root):
-    before, _ = contents.digests(root, ["0.png"])
+    before, _ = contents.look(root, ["0.png"])
     Image.fromarray(np.full((4, 5, 3), 9, np.uint8)).save(root / "0.png")
     os.utime(root / "0.png", (1, 1))
-    after, _ = contents.digests(root, ["0.png"])
-    assert before != after == {"0.png": contents.file_digest(root / "0.png")}
+    after, _ = contents.look(root, ["0.png"])
+    assert before != after == {"0.png": contents.Content(contents.file_digest(root / "0.png"), 5, 4)}
 
 
 def test_a_bad_picture_is_looked_at_again_once_it_is_mended(root):
-    assert contents.digests(root, ["bad.png"])[1]
+    assert contents.look(root, ["bad.png"])[1]
     (root / "bad.png").write_bytes((root / "0.png").read_bytes())
-    assert not contents.digests(root, ["bad.png"])[1]
+    assert not contents.look(root, ["bad.png"])[1]
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"format": 1, "fi', b"[]", b'{"format": 99, "files": {}}'])
 def test_a_torn_memory_is_forgotten(root, torn):
-    first = contents.digests(root, ["0.png"])
+    first = contents.look(root, ["0.png"])
     memory = next(contents.cache_folder().glob("digests/*.json"))
     memory.write_bytes(torn)
-    assert contents.digests(root, ["0.png"]) == first
+    assert contents.look(root, ["0.png"]) == first
     assert len(memory.read_bytes()) > 40

@@ -73,7 +73,7 @@ def test_protocols_are_named_and_unknown_ones_refused(tmp_path):
     assert manifest.protocol == "random-80-20" and len(manifest.part("validation")) == 0
     with pytest.raises(DataError, match="no protocol 'random'.*random-60-20-20"):
         load(root, protocol="random")
-    with pytest.raises(DataError, match="scores.csv has no split column"):
+    with pytest.raises(DataError, match="set has no protocol 'split-column': give one of"):
         load(root, protocol="split-column")
 
 
@@ -181,5 +181,5 @@ def test_a_folder_loads_again_without_reading_a_picture(tmp_path, monkeypatch):
         (root / f"{i}.png").write_bytes(body + bytes([i % 256, i // 256]))  # trailing bytes: another content
     (root / "s.csv").write_text("image,mos\n" + "".join(f"{i}.png,{i % 5}\n" for i in range(300)))
     first = load(root)
-    monkeypatch.setattr(contents, "_inspect", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(contents, "_inspect", lambda path, name: pytest.fail(f"{path} was read again"))
     assert load(root).digest == first.digest

@@ -15,7 +15,7 @@ NOTHING = published.Published(
 
 
 def toy(**changes) -> published.Published:
-    def read(annotations):
+    def read(annotations, seen):
         return Listing("toy", annotations.parent, annotations, [], (0.0, 1.0))
 
     return published.Published(**{**vars(NOTHING), "read": read, **changes})

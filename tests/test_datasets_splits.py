@@ -10,8 +10,8 @@ from iqa.datasets.manifest import DataError
 DIGESTS = [hashlib.sha256(bytes([i])).hexdigest() for i in range(100)]
 
 
-def parts(digests, groups=None, seed=0, protocol="random-60-20-20"):
-    return splits.by_content(digests, groups or digests, seed, protocol)
+def parts(digests, groups=None, seed=0, protocol="random-60-20-20", **turn):
+    return splits.by_content(digests, groups or digests, seed, protocol, **turn)
 
 
 def test_the_shares_are_met():
@@ -57,7 +57,7 @@ def test_every_part_of_a_small_set_has_something(count):
 
 
 def test_five_folds_each_test_once_and_train_on_three():
-    folds = [parts(DIGESTS, protocol=f"kfold-5:{fold}") for fold in range(5)]
+    folds = [parts(DIGESTS, protocol="kfold-5", fold=fold) for fold in range(5)]
     assert folds[0] == parts(DIGESTS, protocol="kfold-5")
     assert all(splits.counted(fold) == "60 / 20 / 20" for fold in folds)
     for row in zip(*folds, strict=True):
@@ -77,3 +77,29 @@ def test_a_leak_names_both_files_and_both_parts():
     found = splits.leaks(["a.png", "b.png", "c.png"], ["d1", "d1", "d2"], ["train", "test", "test"])
     assert found == ["the same content stands in train and test ('a.png', 'b.png'): keep it in one"]
     assert splits.leaks(["a.png", "b.png"], ["d1", "d1"], ["test", "test"]) == []
+
+
+def test_every_round_is_another_draw_and_the_first_is_the_plain_one():
+    rounds = [tuple(parts(DIGESTS, protocol="random-80-20", round=i)) for i in range(splits.ROUNDS)]
+    assert len(set(rounds)) == 10 and rounds[0] == tuple(parts(DIGESTS, protocol="random-80-20"))
+
+
+@pytest.mark.parametrize(
+    ("told", "label"),
+    [
+        (("kfold-5", 0, 0), "kfold-5:0"),
+        (("kfold-5", 4, 0), "kfold-5:4"),
+        (("random-80-20", 0, 0), "random-80-20"),
+        (("random-80-20", 0, 9), "random-80-20:9"),
+        (("koniq-official", 0, 0), "koniq-official"),
+    ],
+)
+def test_a_result_names_its_fold_or_round(told, label):
+    assert splits.label(*told) == label
+
+
+@pytest.mark.parametrize(("protocol", "fold", "round"), [("koniq-official", 1, 0), ("koniq-official", 0, 1),
+    ("kfold-5", 0, 1), ("kfold-5", 5, 0), ("random-80-20", 0, 10), ("random-80-20", 1, 0)])  # fmt: skip
+def test_a_turn_that_a_protocol_does_not_have_is_refused(protocol, fold, round):
+    with pytest.raises(DataError, match="leave it out|folds 0 to 4 and rounds 0 to 9"):
+        splits.label(protocol, fold, round)

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from iqa import config
 
 ROOT = Path(__file__).parent.parent
-ENTRY_POINTS = {"main", "pretrain", "finetune", "evaluate", "report", "study"}
+ENTRY_POINTS = {"main", "pretrain", "finetune", "evaluate", "report", "study", "data"}
 HOSTILE = ["--lr=9", "a b", "$(touch pwned)", "it's", '"; exit 7 #', "`id`", "ü\nx", "{data}", "*", "-", "~"]
 
 
@@ -119,7 +119,7 @@ def test_mlproject_s_parameters_are_the_config_s_flat_names(stage):
 
 @pytest.mark.parametrize("name", sorted(ENTRY_POINTS - set(config.FLAT)))
 def test_the_other_entry_points_share_the_stages_names(name):
-    own = {"preset", "experiment", "seeds", "name", "trials"}
+    own = {"preset", "experiment", "seeds", "name", "trials", "action", "cache", "count", "pictures"}
     assert set(mlproject()[name]["parameters"]) - own <= set().union(*config.FLAT.values())
 
 

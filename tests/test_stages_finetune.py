@@ -120,7 +120,7 @@ def test_crops_of_one_image_are_cut_from_one_decoding(photos, monkeypatch):
     datasets.load(str(photos))  # reads every picture once, for its content's digest
     seen = []
     original = images.read
-    monkeypatch.setattr(images, "read", lambda file, *more: seen.append(file) or original(file, *more))
+    monkeypatch.setattr(images, "read", lambda file, **more: seen.append(file) or original(file, **more))
     told = settings("finetune", photos, batch_size="12", crops__per_image="3")
     batch = batch_of(photos, told)
     assert len(batch.seeds) == 12 and len(seen) == len(set(seen)) == 4

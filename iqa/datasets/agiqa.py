@@ -4,18 +4,18 @@ from pathlib import Path
 
 from iqa.datasets.assembly import Entry, Listing
 from iqa.datasets.published import Published, entries, rows
-from iqa.datasets.tree import Tree
+from iqa.datasets.tree import Tree, Unseen
 
 TREE = "the pictures and data.csv"
 RANGE = (0.0, 5.0)  # seen: 0…4.489
 QUALITY = "mos_quality"  # the other opinion, mos_align, is not about quality
 
 
-def read(annotations: Path) -> Listing:
+def read(annotations: Path, seen: bool = True) -> Listing:
     """data.csv with the pictures anywhere beside it; the unit is the prompt."""
     notes: list[str] = []
     lines, faults = rows(annotations, ("name", "prompt", QUALITY), notes)
-    tree = Tree(annotations.parent)
+    tree = Tree(annotations.parent) if seen else Unseen(annotations.parent)
     found, more = entries(lines, tree, ("name", QUALITY), RANGE, _entry)
     notes.append(f"scores are {QUALITY} on 0–5; a unit is a prompt")
     return Listing("agiqa", Path(tree.inside), annotations, found, RANGE, faults=faults + more, notes=notes)

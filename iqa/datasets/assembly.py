@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from iqa.datasets import contents, splits
-from iqa.datasets.manifest import DataError, Manifest, table_of
-
-LISTED = 20  # faults shown in full; a folder of the wrong name would otherwise print thousands
+from iqa.datasets.contents import Content
+from iqa.datasets.manifest import DataError, Manifest, listed, table_of
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,7 @@ class Entry:
     group: str = ""
     family: str = ""
     level: int = -1
+    line: int = 0  # of the file with the scores; 0 = none
 
 
 @dataclass
@@ -39,6 +39,8 @@ class Listing:
     )  # protocol → parts that train, validation, test become
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)  # from how the set is published
+    count: int = 0  # pictures that are published; 0 = nobody knows
 
 
 class FaultyData(DataError):
@@ -50,38 +52,63 @@ class FaultyData(DataError):
         self.faults = tuple(faults)
 
 
-def assemble(listing: Listing, protocol: str, split_seed: int, on_bad: str) -> Manifest:
+@dataclass(frozen=True)
+class Turn:
+    """How the parts are made: the protocol ("" = the set's own), its seed, and which of its folds or rounds."""
+
+    protocol: str = ""
+    split_seed: int = 0
+    fold: int = 0
+    round: int = 0
+
+
+def assemble(listing: Listing, turn: Turn, on_bad: str) -> Manifest:
     """The manifest of a listing. Faults raise together, or are left out and counted with on_bad="skip"."""
-    protocol = protocol or listing.given or listing.default
-    own = {name for name in (listing.given, *listing.others) if name}
-    known = sorted(own | set(splits.drawn_protocols()))
-    if protocol not in known:
-        raise DataError(f"{listing.name} has no protocol {protocol!r}: give one of {', '.join(known)}")
-    digests, unreadable = contents.digests(listing.root, dict.fromkeys(entry.path for entry in listing.entries))
-    faults = [*listing.faults, *unreadable.values()]
-    entries = [entry for entry in listing.entries if entry.path in digests]
-    if protocol in own:
-        entries, leaked = _without_leaks(entries, digests)
+    known, unreadable = contents.look(listing.root, dict.fromkeys(entry.path for entry in listing.entries))
+    faults = [*listing.faults, *placed(listing, unreadable)]
+    entries = [entry for entry in listing.entries if entry.path in known]
+    digests = {path: content.digest for path, content in known.items()}
+    protocol = chosen(listing, turn.protocol)
+    label = splits.label(protocol, turn.fold, turn.round)
+    if protocol in own_protocols(listing):
+        entries, leaked = without_leaks(entries, digests)
         faults += leaked
     if faults and on_bad == "error":
         raise FaultyData(listing.source, faults)
     if not entries:
         raise DataError(f"nothing of {listing.root} is left to use:\n{listed(faults)}")
-    entries = sorted(_split(listing, entries, digests, protocol, split_seed), key=lambda entry: entry.path)
+    entries = sorted(split(listing, entries, digests, turn), key=lambda entry: entry.path)
     notes = [*listing.notes, *licences(listing.root)]
     if faults:
         notes.append(f"{len(faults)} faults, left out:\n{listed(faults)}")
     shown = splits.counted([entry.part for entry in entries])
-    drawn = "" if protocol in own else f" by content, split_seed {split_seed}"
-    notes.append(f"split {protocol}{drawn}: {shown} train/validation/test")
-    table = _table(entries, digests, listing.score_range)
-    return Manifest(listing.name, listing.root, table, listing.score_range, listing.scores_are, protocol, tuple(notes))
+    drawn = "" if protocol in own_protocols(listing) else f" by content, split_seed {turn.split_seed}"
+    notes.append(f"split {label}{drawn}: {shown} train/validation/test")
+    table = _table(entries, known, listing.score_range)
+    return Manifest(
+        *(listing.name, listing.root, table, listing.score_range, listing.scores_are, label, tuple(notes)),
+        deviations=tuple(listing.deviations),
+    )
 
 
-def listed(faults: list[str]) -> str:
-    """One indented line each, the first LISTED of them."""
-    rest = len(faults) - LISTED
-    return "\n".join([f"  {fault}" for fault in faults[:LISTED]] + ([f"  … and {rest} more"] if rest > 0 else []))
+def own_protocols(listing: Listing) -> set[str]:
+    """The protocols that the entries' own parts make."""
+    return {name for name in (listing.given, *listing.others) if name}
+
+
+def chosen(listing: Listing, protocol: str) -> str:
+    """The protocol that is meant; raises DataError for one that the set does not have."""
+    protocol = protocol or listing.given or listing.default
+    known = sorted(own_protocols(listing) | set(splits.drawn_protocols()))
+    if protocol not in known:
+        raise DataError(f"{listing.name} has no protocol {protocol!r}: give one of {', '.join(known)}")
+    return protocol
+
+
+def placed(listing: Listing, faults: dict[str, str]) -> list[str]:
+    """Faults of pictures, each with the line that names the picture."""
+    lines = {entry.path: entry.line for entry in listing.entries}
+    return [f"line {lines[path]}: {fault}" if lines[path] else fault for path, fault in faults.items()]
 
 
 def licences(root: Path) -> list[str]:
@@ -90,7 +117,7 @@ def licences(root: Path) -> list[str]:
     return [f"{name} in {root} applies wherever these pictures are shown" for name in found]
 
 
-def _without_leaks(entries: list[Entry], digests: dict[str, str]) -> tuple[list[Entry], list[str]]:
+def without_leaks(entries: list[Entry], digests: dict[str, str]) -> tuple[list[Entry], list[str]]:
     """Entries whose content stands in one part only, and a sentence for each other content."""
     contents_ = [digests[entry.path] for entry in entries]
     faults = splits.leaks([entry.path for entry in entries], contents_, [entry.part for entry in entries])
@@ -100,10 +127,9 @@ def _without_leaks(entries: list[Entry], digests: dict[str, str]) -> tuple[list[
     return [entry for entry in entries if places[digests[entry.path]] == 1], faults
 
 
-def _split(
-    listing: Listing, entries: list[Entry], digests: dict[str, str], protocol: str, split_seed: int
-) -> list[Entry]:
+def split(listing: Listing, entries: list[Entry], digests: dict[str, str], turn: Turn) -> list[Entry]:
     """Entries with the parts that the protocol gives them, and a group each."""
+    protocol = chosen(listing, turn.protocol)
     entries = [replace(entry, group=entry.group or digests[entry.path]) for entry in entries]
     if protocol == listing.given:
         return entries
@@ -111,11 +137,11 @@ def _split(
         becomes = dict(zip(splits.PARTS, listing.others[protocol], strict=True))
         return [replace(entry, part=becomes[entry.part]) for entry in entries]
     order, groups = [digests[entry.path] for entry in entries], [entry.group for entry in entries]
-    parts = splits.by_content(order, groups, split_seed, protocol)
+    parts = splits.by_content(order, groups, turn.split_seed, protocol, turn.fold, turn.round)
     return [replace(entry, part=part) for entry, part in zip(entries, parts, strict=True)]
 
 
-def _table(entries: list[Entry], digests: dict[str, str], score_range: tuple[float, float]):
+def _table(entries: list[Entry], known: dict[str, Content], score_range: tuple[float, float]):
     low, high = score_range
     scale = (high - low) or 1.0  # all opinions equal: all scores 0
     columns = {
@@ -126,6 +152,8 @@ def _table(entries: list[Entry], digests: dict[str, str], score_range: tuple[flo
         "group": [entry.group for entry in entries],
         "family": [entry.family for entry in entries],
         "level": [entry.level for entry in entries],
-        "digest": [digests[entry.path] for entry in entries],
+        "digest": [known[entry.path].digest for entry in entries],
+        "width": [known[entry.path].width for entry in entries],
+        "height": [known[entry.path].height for entry in entries],
     }
     return table_of(columns)

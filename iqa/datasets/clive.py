@@ -6,15 +6,14 @@ from typing import Any
 
 from iqa.datasets.assembly import Entry, Listing
 from iqa.datasets.manifest import DataError
-from iqa.datasets.published import Published, by_column, entries, subfolder
-from iqa.datasets.tree import Tree
+from iqa.datasets.published import Published, by_column, entries, pictures
 
 TREE = "Images/, Data/AllImages_release.mat and Data/AllMOS_release.mat"
 RANGE = (0.0, 100.0)
 TRAINING = 7  # the first pictures taught the raters, and lie in Images/trainingImages/
 
 
-def read(annotations: Path) -> Listing:
+def read(annotations: Path, seen: bool = True) -> Listing:
     """The two .mat files, whose arrays lie across each other; the raters' training pictures are left out."""
     names = [str(name) for name in _flat(annotations, "AllImages_release")]
     opinions = [float(value) for value in _flat(annotations.with_name(_sibling(annotations)), "AllMOS_release")]
@@ -22,16 +21,16 @@ def read(annotations: Path) -> Listing:
         raise DataError(f"{annotations} names {len(names)} pictures, and there are {len(opinions)} scores beside it")
     kept = list(enumerate(zip(names, opinions, strict=True)))[TRAINING:]
     lines = [(number + 1, [name, repr(opinion)]) for number, (name, opinion) in kept]
-    folder = subfolder(annotations.parent, ("images",), TREE)
+    tree = pictures(annotations.parent, ("images",), TREE, seen)
     found, faults = entries(
         by_column(annotations, ["image", "mos"], lines, ("image", "mos"))[0],
-        Tree(folder),
+        tree,
         ("image", "mos"),
         RANGE,
         lambda path, opinion, values: Entry(path, opinion),
     )
     notes = [f"scores are AllMOS_release on 0–100; the first {TRAINING} pictures, the raters' training, are left out"]
-    return Listing("clive", folder, annotations, found, RANGE, faults=faults, notes=notes)
+    return Listing("clive", Path(tree.inside), annotations, found, RANGE, faults=faults, notes=notes)
 
 
 def _sibling(annotations: Path) -> str:
@@ -66,4 +65,5 @@ SET = Published(
     ("AllImages_release.mat",),
     1_162,
     read,
+    "free with its copyright notice kept and LIVE (University of Texas at Austin) acknowledged",
 )

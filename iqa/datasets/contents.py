@@ -1,4 +1,4 @@
-"""Which bytes a file holds: sha256, remembered by path, size and time, with every new picture decoded once."""
+"""What a file holds: sha256 and size in pixels, remembered by path, size and time; every new picture decoded once."""
 
 import hashlib
 import json
@@ -6,11 +6,12 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from iqa import images
 
-_FORMAT = 1  # of the memory on disk; another number forgets it
+_FORMAT = 2  # of the memory on disk; another number forgets it
 
 
 def cache_folder() -> Path:
@@ -26,13 +27,23 @@ def file_digest(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def digests(root: Path, names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Digests of the pictures `names` under `root`, and a sentence for each that cannot be used.
+@dataclass(frozen=True)
+class Content:
+    """What is known of a picture's file."""
 
-    A file with the path, size and time of an earlier call is neither read nor decoded again; a bad one always is.
+    digest: str
+    width: int  # of the upright picture
+    height: int
+
+
+def look(root: Path, names: Iterable[str], fresh: bool = False) -> tuple[dict[str, Content], dict[str, str]]:
+    """The contents of the pictures `names` under `root`, and a sentence for each that cannot be used.
+
+    A file with the path, size and time of an earlier call is neither read nor decoded again, unless all of them are
+    looked at `fresh`; a bad one always is.
     """
     memory_file = _memory_file(root)
-    memory = _recall(memory_file)
+    memory = {} if fresh else _recall(memory_file)
     stamps, faults, known = {}, {}, {}
     for name in names:
         try:
@@ -42,38 +53,36 @@ def digests(root: Path, names: Iterable[str]) -> tuple[dict[str, str], dict[str,
             continue
         stamps[name] = [found.st_size, found.st_mtime_ns]
         if name in memory and memory[name][:2] == stamps[name]:
-            known[name] = memory[name][2]
+            known[name] = Content(*memory[name][2:])
     new = [name for name in stamps if name not in known]
     try:
-        for name, digest, fault in _inspected(root, new):
-            if fault:
-                faults[name] = fault
+        for name, content in _inspected(root, new):
+            if isinstance(content, str):
+                faults[name] = content
             else:
-                known[name] = digest
+                known[name] = content
     finally:  # an interrupted look at a large set goes on where it was
         if new:
-            _remember(memory_file, {name: [*stamps[name], digest] for name, digest in known.items()})
+            _remember(memory_file, {n: [*stamps[n], c.digest, c.width, c.height] for n, c in known.items()})
     return known, faults
 
 
-def _inspected(root: Path, names: list[str]) -> Iterator[tuple[str, str, str]]:
-    """(name, digest, fault) of each, on all cores, with a bar on a terminal if it takes more than two seconds."""
+def _inspected(root: Path, names: list[str]) -> Iterator[tuple[str, Content | str]]:
+    """(name, content or fault) of each, on all cores, with a bar on a terminal if it takes more than two seconds."""
     from tqdm import tqdm
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        done = pool.map(lambda name: _inspect(root / name), names)
-        shown = tqdm(done, "checking pictures", len(names), delay=2, disable=None)
-        for name, (digest, fault) in zip(names, shown, strict=True):
-            yield name, digest, fault
+        done = pool.map(lambda name: _inspect(root / name, name), names)
+        yield from zip(names, tqdm(done, "checking pictures", len(names), delay=2, disable=None), strict=True)
 
 
-def _inspect(path: Path) -> tuple[str, str]:
-    """(digest, "") of a picture that decodes, ("", sentence) of another."""
+def _inspect(path: Path, name: str) -> Content | str:
+    """The content of a picture that decodes, a sentence about another."""
     try:
-        images.read(path)
-        return file_digest(path), ""
+        pixels = images.read(path)
+        return Content(file_digest(path), pixels.shape[2], pixels.shape[1])
     except images.ImageError as error:
-        return "", str(error)
+        return str(error).replace(repr(str(path)), repr(name))  # the folder is told once, above all the faults
 
 
 def _memory_file(root: Path) -> Path:

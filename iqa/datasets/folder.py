@@ -3,25 +3,23 @@
 from pathlib import Path
 
 from iqa.datasets import sheet
-from iqa.datasets.assembly import Entry, Listing, assemble
-from iqa.datasets.manifest import DataError, Manifest
+from iqa.datasets.assembly import Entry, Listing
+from iqa.datasets.manifest import DataError
 from iqa.datasets.tree import Tree
 
 GIVEN = "split-column"
 
 
-def load(root: Path, name: str, protocol: str, split_seed: int, on_bad: str) -> Manifest:
-    """The manifest of a folder, split by its csv's own column or else by content, 60/20/20."""
+def listing(root: Path, name: str) -> Listing:
+    """What a folder holds; its csv's own column `split` is a protocol of its own."""
     tree = Tree(root)
     if not tree.files:
         raise DataError(f"{root} holds no images: put JPEG, PNG, BMP, TIFF or WebP files there, and a csv of scores")
     table = _the_csv(root)
-    listing = _unlabelled(tree, name) if table is None else _labelled(tree, name, table)
+    found = _unlabelled(tree, name) if table is None else _labelled(tree, name, table)
     if tree.unnameable:
-        listing.notes.append(f"{tree.unnameable} images have names that are not UTF-8: left out")
-    if protocol == GIVEN and not listing.given:
-        raise DataError(f"{listing.source} has no split column: leave the protocol out, or add the column")
-    return assemble(listing, protocol, split_seed, on_bad)
+        found.notes.append(f"{tree.unnameable} images have names that are not UTF-8: left out")
+    return found
 
 
 def _the_csv(root: Path) -> Path | None:
@@ -54,7 +52,7 @@ def _labelled(tree: Tree, name: str, table: Path) -> Listing:
             again += 1
         else:
             faults.append(f"line {row.line}: {path!r} stands in line {first[path].line} with other values: keep one")
-    entries = [Entry(path, row.opinion, row.part, row.group) for path, row in first.items()]
+    entries = [Entry(path, row.opinion, row.part, row.group, line=row.line) for path, row in first.items()]
     scale, said = _scale([row.opinion for row in first.values()])
     notes = [*said, *found.notes, *_remarks(tree, table.name, len(first), again)]
     given = GIVEN if any(row.part for row in found.rows) else ""

@@ -4,8 +4,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from iqa.datasets.assembly import Entry, Listing
-from iqa.datasets.published import Published, entries, rows, subfolder
-from iqa.datasets.tree import Tree
+from iqa.datasets.published import Published, entries, pictures, rows
 
 TREE = "images/I01_01_01.png … and dmos.csv"
 RANGE = (1.0, 5.0)  # seen: 1…4.93; higher is better, despite the column's name
@@ -16,17 +15,23 @@ FAMILIES = (  # 01 … 25; named as in iqa.degradations where the operation is t
     *("pixelate", "quantization", "color_blocks", "sharpen", "contrast"),
 )
 
+OTHERS = {  # families that iqa.degradations has not, or has as two: their group, and ours that are the same
+    "color_quantization": ("colour", ()),
+    "denoise": ("noise", ()),
+    "mean_shift": ("brightness", ("mean_up", "mean_down")),
+    "contrast": ("contrast", ("contrast_up", "contrast_down")),
+}
 
-def read(annotations: Path) -> Listing:
+
+def read(annotations: Path, seen: bool = True) -> Listing:
     """dmos.csv; the unit is the reference, and parts are drawn by reference."""
     notes: list[str] = []
     lines, faults = rows(annotations, ("dist_img", "ref_img", "dmos"), notes)
-    folder = subfolder(annotations.parent, ("images",), TREE)
-    found, more = entries(lines, Tree(folder), ("dist_img", "dmos"), RANGE, _entry)
+    tree = pictures(annotations.parent, ("images",), TREE, seen)
+    found, more = entries(lines, tree, ("dist_img", "dmos"), RANGE, _entry)
     notes.append("scores are dmos on 1–5, of which the higher is the better; a unit is a reference picture")
-    return Listing(
-        "kadid", folder, annotations, found, RANGE, default="by-reference", faults=faults + more, notes=notes
-    )
+    root = Path(tree.inside)
+    return Listing("kadid", root, annotations, found, RANGE, default="by-reference", faults=faults + more, notes=notes)
 
 
 def _entry(path: str, opinion: float, values: dict[str, str]) -> Entry:

@@ -4,32 +4,37 @@ from pathlib import Path
 
 from iqa.datasets.assembly import Entry, Listing
 from iqa.datasets.manifest import DataError
-from iqa.datasets.published import Published, entries, rows, subfolder
+from iqa.datasets.published import Published, entries, pictures, rows
 from iqa.datasets.splits import WORDS
-from iqa.datasets.tree import Tree
 
 TREE = "512x384/ or 1024x768/ and koniq10k_distributions_sets.csv"
 RANGE = (0.0, 100.0)
+SIZES = ("512x384", "1024x768")  # as published, the one that results are reported on first
+OTHER_SIZE = "koniq's pictures are taken from 1024x768/, not from 512x384/ as published"
 WITH_SETS = "koniq10k_distributions_sets.csv"  # its MOS is on 0–100, seen: 3.91…88.39
 WITHOUT_SETS = "koniq10k_scores_and_distributions.csv"  # its MOS is on 1–5, its MOS_zscore on 0–100
 
 
-def read(annotations: Path) -> Listing:
+def read(annotations: Path, seen: bool = True) -> Listing:
     """Either official csv, chosen by its name; the smaller pictures where both sizes are there."""
     notes: list[str] = []
     official = annotations.name.casefold() == WITH_SETS
     score = "MOS" if official else "MOS_zscore"
     columns = ("image_name", score, "set") if official else ("image_name", score)
     lines, faults = rows(annotations, columns, notes)
-    folder = subfolder(annotations.parent, ("512x384", "1024x768"), TREE)
-    tree = Tree(folder)
+    tree = pictures(annotations.parent, SIZES, TREE, seen)
     found, more = entries(lines, tree, ("image_name", score), RANGE, _entry)
     if found and max(entry.opinion for entry in found) <= 5:
         raise DataError(f"{annotations} has its {score} on 1–5 where 0–100 is published: use the official csv")
-    notes.append(f"scores are {score} of {annotations.name}, 0–100; pictures from {folder.name}/")
+    folder = Path(tree.inside)
+    notes.append(
+        f"scores are {score} of {annotations.name}, 0–100" + (f"; pictures from {folder.name}/" if seen else "")
+    )
+    deviations = [OTHER_SIZE] if folder.name.casefold() == SIZES[1] else []
     if not official:
         notes.append(f"{annotations.name} has no official split: koniq-official needs {WITH_SETS}")
     result = Listing("koniq", folder, annotations, found, RANGE, faults=faults + more, notes=notes)
+    result.deviations = deviations
     if official:
         result.given = "koniq-official"
         result.others = {"koniq-8058": ("train", "train", "test")}

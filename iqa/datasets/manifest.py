@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iqa import images
+
 if TYPE_CHECKING:
     import pandas
+    from torch import Tensor
+
+    from iqa.datasets import pixels
 
 PARTS = ("train", "validation", "test")
 COLUMNS = {  # name → dtype
@@ -20,7 +25,11 @@ COLUMNS = {  # name → dtype
     "family": "str",  # degradation; "" unknown, "reference" pristine
     "level": "int64",  # 0 mildest; -1 unknown
     "digest": "str",  # sha256 of the file, hex
+    "width": "int64",  # of the upright picture; -1 unknown
+    "height": "int64",
+    "size": "str",  # input size, as images.target reads it; "" native
 }
+FAULTS_SHOWN = 20  # a folder of the wrong name would otherwise print thousands
 
 
 class DataError(ValueError):
@@ -38,6 +47,8 @@ class Manifest:
     scores_are: str  # "synthetic (HaarPSI + noise)", "opinion scores"
     protocol: str  # how the parts were made
     notes: tuple[str, ...] = ()  # lines for a stage to print: guesses, split, licence
+    resample: str = "bicubic"  # filter of the resizing to the column `size`
+    deviations: tuple[str, ...] = ()  # from how the set is published, for a result's reader
 
     def __len__(self) -> int:
         return len(self.table)
@@ -45,6 +56,20 @@ class Manifest:
     def file(self, i: int) -> Path:
         """Where row i's picture lies."""
         return self.root / self.table["path"].iloc[i]
+
+    def read(self, i: int) -> "Tensor":
+        """Row i's picture at its input size: (3, H, W) uint8, from the cache where that has it."""
+        size, content = self.table["size"].iat[i] or images.NATIVE, self.table["digest"].iat[i]
+        place = self._places[size].get(content)
+        return images.read(self.file(i), size=size, resample=self.resample) if place is None else place.read()
+
+    @functools.cached_property
+    def _places(self) -> "dict[str, dict[str, pixels.Place]]":
+        """Input size → digest → place in the cache."""
+        from iqa.datasets import pixels
+
+        sizes = {size or images.NATIVE for size in self.table["size"]}
+        return {size: pixels.places(size, self.resample) for size in sizes}
 
     @functools.cached_property
     def digest(self) -> str:
@@ -57,12 +82,12 @@ class Manifest:
         """The rows of train, validation or test; maybe none."""
         if name not in PARTS:
             raise DataError(f"there is no part {name!r} of a data set: the parts are {', '.join(PARTS)}")
-        return self._where(self.table["split"] == name)
+        return self.where(self.table["split"] == name)
 
     def references(self) -> "Manifest":
         """The pristine rows where the set marks them, else all."""
         pristine = self.table["family"] == "reference"
-        return self._where(pristine) if pristine.any() else self
+        return self.where(pristine) if pristine.any() else self
 
     def labelled(self) -> "Manifest":
         """Itself, if every row has a score."""
@@ -74,12 +99,38 @@ class Manifest:
             )
         return self
 
+    def fitting(self, crop: int, on_bad: str = "error") -> "Manifest":
+        """Itself, if a square of `crop` pixels fits into every picture at its input size; else as `on_bad` says."""
+        columns = (self.table[name] for name in ("path", "width", "height", "size"))
+        faults = {}
+        for row, (path, width, height, size) in enumerate(zip(*columns, strict=True)):
+            wide, high = images.target(width, height, size or images.NATIVE)
+            if width > 0 and min(wide, high) < crop:
+                faults[row] = f"{path!r} is {wide}×{high} at its input size"
+        if not faults:
+            return self
+        told = f"{len(faults)} of {len(self)} pictures of {self.name} are smaller than a crop of {crop}"
+        shown = listed(list(faults.values()))
+        if on_bad == "error":
+            raise DataError(
+                f"{told} (lower the crop size, raise input_size, or pass on_bad=skip to leave them out):\n{shown}"
+            )
+        kept = [row not in faults for row in range(len(self))]
+        return self.where(kept).with_notes(f"{told}: left out\n{shown}")
+
     def with_notes(self, *lines: str) -> "Manifest":
         """The same rows, more to say."""
         return dataclasses.replace(self, notes=(*self.notes, *lines))
 
-    def _where(self, rows: Any) -> "Manifest":
+    def where(self, rows: Any) -> "Manifest":
+        """The rows that a mask keeps."""
         return dataclasses.replace(self, table=self.table[rows].reset_index(drop=True))
+
+
+def listed(faults: list[str]) -> str:
+    """One indented line each, the first FAULTS_SHOWN of them."""
+    rest = len(faults) - FAULTS_SHOWN
+    return "\n".join([f"  {fault}" for fault in faults[:FAULTS_SHOWN]] + ([f"  … and {rest} more"] if rest > 0 else []))
 
 
 def table_of(columns: dict[str, Any]) -> "pandas.DataFrame":
@@ -87,6 +138,6 @@ def table_of(columns: dict[str, Any]) -> "pandas.DataFrame":
     import pandas as pd
 
     count = len(columns["path"])
-    unknown: dict[str, Any] = {"score": float("nan"), "opinion": float("nan"), "level": -1}
+    unknown: dict[str, Any] = {"score": float("nan"), "opinion": float("nan"), "level": -1, "width": -1, "height": -1}
     full = {name: columns.get(name, [unknown.get(name, "")] * count) for name in COLUMNS}
     return pd.DataFrame({name: pd.Series(full[name], dtype=kind) for name, kind in COLUMNS.items()})

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iqa.datasets import sheet
 from iqa.datasets.assembly import Entry, Listing, licences
 from iqa.datasets.manifest import DataError
-from iqa.datasets.tree import Tree
+from iqa.datasets.tree import Tree, Unseen
 
 DEPTH = 3  # folders below the root that are searched: archives are often unpacked one or two too deep
 Lines = list[tuple[int, dict[str, str]]]  # (line of the file, value by column)
@@ -24,26 +24,34 @@ class Published:
     tree: str  # what has to lie in the folder
     annotations: tuple[str, ...]  # names of the file with the scores, the best first, in any letter case
     count: int  # pictures with a score
-    read: Callable[[Path], Listing]  # annotation file → listing
+    read: Callable[[Path, bool], Listing]  # annotation file, whether to look for the pictures → listing
+    licence: str = "none that could be confirmed: see its page"
 
 
-def listing(published: Published, root: str) -> Listing:
-    """Find a set in root/NAME, or in root itself, and read it."""
-    top = Path(os.path.expanduser(root or "."))
-    places = [place for place in (top / published.name, top) if place.is_dir()]
-    found = next((file for place in places if (file := _annotations(place, published.annotations))), None)
+def listing(published: Published, root: str, seen: bool = True) -> Listing:
+    """Find a set in root/NAME, or in root itself, and read it; its scores alone where the pictures are not `seen`."""
+    found = located(published, root)
     if found is None:
+        top = Path(os.path.expanduser(root or "."))
         raise DataError(
             f"there is no {published.title} in {top / published.name} nor {top}: get it from {published.page} "
             f"(its licence is there), so that the folder holds {published.tree}; "
             f"`iqa data verify --data={published.name} --data_root={top}` then checks it"
         )
-    result = published.read(found)
+    result = published.read(found, seen)
     about = f"{published.title} in {found.parent}, licence: {published.page}"
     result.notes[:0] = [about, *(licences(found.parent) if found.parent != result.root else [])]
+    result.count = published.count
     if len(result.entries) != published.count:
         result.notes.append(f"{len(result.entries)} pictures where {published.count} are published")
     return result
+
+
+def located(published: Published, root: str) -> Path | None:
+    """The annotation file of a set in root/NAME, or in root itself."""
+    top = Path(os.path.expanduser(root or "."))
+    places = [place for place in (top / published.name, top) if place.is_dir()]
+    return next((file for place in places if (file := _annotations(place, published.annotations))), None)
 
 
 def rows(path: Path, columns: Sequence[str], notes: list[str]) -> tuple[Lines, list[str]]:
@@ -71,7 +79,7 @@ def by_column(path: Path, header: list[str], lines: list, columns: Sequence[str]
 
 def entries(
     lines: Lines,
-    tree: Tree,
+    tree: Tree | Unseen,
     columns: tuple[str, str],
     bounds: tuple[float, float],
     build: Callable[[str, float, dict[str, str]], Entry],
@@ -95,10 +103,15 @@ def entries(
             faults.append(f"line {line}: {fault}")
             continue
         try:
-            found[path] = build(path, opinion, values)
+            found[path] = replace(build(path, opinion, values), line=line)
         except ValueError as error:
             faults.append(f"line {line}: {error}")
     return list(found.values()), faults
+
+
+def pictures(root: Path, names: Sequence[str], tree: str, seen: bool) -> Tree | Unseen:
+    """The pictures in the first of `names` that is a folder below `root`, or as if they were there."""
+    return Tree(subfolder(root, names, tree)) if seen else Unseen(root)
 
 
 def subfolder(root: Path, names: Sequence[str], tree: str) -> Path:

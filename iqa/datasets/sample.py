@@ -21,7 +21,7 @@ from iqa.datasets.contents import cache_folder, file_digest
 from iqa.datasets.manifest import COLUMNS, PARTS, DataError, Manifest, table_of
 from iqa.randomness import generator, sub_seed
 
-VERSION = 1  # of what `_key` does not see: crops, scores, the manifest's columns
+VERSION = 2  # of what `_key` does not see: crops, scores, the manifest's columns
 SIZE = 256  # pixels a side
 WEIGHTS = (1.0, 1.0, 2.0, 3.0, 4.0)  # of the levels, mildest first: equal ones leave half of the scores above 0.9
 LEVELS = len(WEIGHTS)
@@ -141,7 +141,7 @@ def _make(name: str, folder: Path) -> None:
                 rows = [row for some in made for row in some]
             rows.sort(key=lambda row: row["path"])
             assert len({row["digest"] for row in rows}) == len(rows), "a draw has left its reference as it was"
-            table = table_of({column: [row[column] for row in rows] for column in COLUMNS})
+            table = table_of({column: [row[column] for row in rows] for column in COLUMNS if column in rows[0]})
             table.to_csv(temporary / "manifest.csv", index=False)
             temporary.chmod(0o755)  # mkdtemp makes it private
             temporary.rename(folder)
@@ -178,6 +178,7 @@ def _degraded(name: str, content: Content, folder: Path) -> list[dict[str, Any]]
             {
                 **{"path": path, "score": noisy, "opinion": noisy, "split": content.part, "group": content.group},
                 **{"family": family, "level": level, "digest": file_digest(folder / path)},
+                **{"width": SIZE, "height": SIZE},
             }
         )
     return rows

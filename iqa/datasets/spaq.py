@@ -6,8 +6,7 @@ from xml.etree import ElementTree
 
 from iqa.datasets.assembly import Entry, Listing
 from iqa.datasets.manifest import DataError
-from iqa.datasets.published import Published, by_column, entries, subfolder
-from iqa.datasets.tree import Tree
+from iqa.datasets.published import Published, by_column, entries, pictures
 
 TREE = "TestImage/ and Annotations/MOS and Image attribute scores.xlsx"
 RANGE = (0.0, 100.0)
@@ -15,16 +14,14 @@ _MAX_BYTES = 100_000_000  # of one part of the workbook, unpacked: the published
 _NS = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
-def read(annotations: Path) -> Listing:
+def read(annotations: Path, seen: bool = True) -> Listing:
     """The workbook's columns `Image name` and `MOS`."""
     header, lines = cells(annotations)
     rows, faults = by_column(annotations, header, lines, ("Image name", "MOS"))
-    folder = subfolder(annotations.parent, ("TestImage",), TREE)
-    found, more = entries(
-        rows, Tree(folder), ("Image name", "MOS"), RANGE, lambda path, opinion, values: Entry(path, opinion)
-    )
+    tree = pictures(annotations.parent, ("TestImage",), TREE, seen)
+    found, more = entries(rows, tree, ("Image name", "MOS"), RANGE, lambda path, opinion, _: Entry(path, opinion))
     notes = ["scores are MOS on 0–100"]
-    return Listing("spaq", folder, annotations, found, RANGE, faults=faults + more, notes=notes)
+    return Listing("spaq", Path(tree.inside), annotations, found, RANGE, faults=faults + more, notes=notes)
 
 
 def cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -12,7 +12,8 @@ SHARES = {  # protocol → shares of train, validation, test
     "random-80-20": (0.8, 0.0, 0.2),
     "by-reference": (0.6, 0.2, 0.2),  # of the groups, which for KADID are the pristine pictures
 }
-FOLDS = 5  # "kfold-5:2" tests fold 2, validates on fold 3, trains on the rest; "kfold-5" is "kfold-5:0"
+FOLDS, KFOLD = 5, "kfold-5"  # fold k is tested, k + 1 for validation, three are trained on
+ROUNDS = 10  # of a protocol in SHARES, each another draw
 WORDS = {  # what csv files write for the parts
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
@@ -22,17 +23,29 @@ WORDS = {  # what csv files write for the parts
 
 def drawn_protocols() -> tuple[str, ...]:
     """Names of the protocols that need nothing but contents and a seed."""
-    return (*SHARES, f"kfold-{FOLDS}", *(f"kfold-{FOLDS}:{fold}" for fold in range(FOLDS)))
+    return (*SHARES, KFOLD)
 
 
-def by_content(digests: Sequence[str], groups: Sequence[str], split_seed: int, protocol: str) -> list[str]:
+def label(protocol: str, fold: int, round: int) -> str:
+    """The protocol as a result names it: "kfold-5:2", "random-80-20:3". Raises DataError for a turn it has not."""
+    if fold and protocol != KFOLD:
+        raise DataError(f"fold {fold} is of {KFOLD}, not of {protocol}: leave it out, or give protocol={KFOLD}")
+    if round and protocol not in SHARES:
+        raise DataError(f"round {round} is of a drawn protocol ({', '.join(SHARES)}), not of {protocol}: leave it out")
+    if fold >= FOLDS or round >= ROUNDS:
+        raise DataError(f"fold {fold}, round {round}: there are folds 0 to {FOLDS - 1} and rounds 0 to {ROUNDS - 1}")
+    return f"{protocol}:{fold}" if protocol == KFOLD else f"{protocol}:{round}" if round else protocol
+
+
+def by_content(
+    digests: Sequence[str], groups: Sequence[str], split_seed: int, protocol: str, fold: int = 0, round: int = 0
+) -> list[str]:
     """One part a row. Rows that share a content or a group stay together, and are placed by their contents' digest."""
     units = _units(digests, groups)
-    ranked = sorted(set(units), key=lambda unit: hashlib.sha256(f"{split_seed}:{unit}".encode()).digest())
-    if protocol in SHARES:
-        parts = _by_shares(len(ranked), SHARES[protocol])
-    else:
-        parts = _by_fold(len(ranked), int(protocol.partition(":")[2] or 0))
+    seed = f"{split_seed}.{round}" if round else f"{split_seed}"
+    ranked = sorted(set(units), key=lambda unit: hashlib.sha256(f"{seed}:{unit}".encode()).digest())
+    count = len(ranked)
+    parts = _by_shares(count, SHARES[protocol]) if protocol in SHARES else _by_fold(count, fold)
     part_of = dict(zip(ranked, parts, strict=True))
     return [part_of[unit] for unit in units]
 

@@ -36,8 +36,8 @@ class Tree:
         pure = PurePosixPath(name)
         if str(pure) in self._exact:
             return str(pure), ""
-        if "\0" in name or pure.is_absolute() or ".." in name.replace("\\", "/").split("/"):
-            return "", f"{name!r} leads out of the folder: give a path inside it"
+        if leads_out(name):
+            return "", _outside(name)
         found = sorted(self._named.get(name, [])) or sorted(self._loose.get(_folded(str(pure)), set()))
         if len(found) == 1:
             self.loosely_matched += 1
@@ -78,6 +78,26 @@ class Tree:
 
     def _within(self, path: str) -> bool:
         return os.path.commonpath([self.inside, os.path.realpath(path)]) == self.inside
+
+
+class Unseen:
+    """Stands for a tree that nobody looks at: every name that stays inside is there."""
+
+    def __init__(self, root: Path):
+        self.root, self.inside = root, os.path.realpath(root)
+
+    def find(self, name: str) -> tuple[str, str]:
+        """(path, "") of a name that stays inside, ("", what is wrong) of another."""
+        return ("", _outside(name)) if leads_out(name) else (str(PurePosixPath(name)), "")
+
+
+def leads_out(name: str) -> bool:
+    """Whether a csv's name may mean something outside the folder."""
+    return "\0" in name or PurePosixPath(name).is_absolute() or ".." in name.replace("\\", "/").split("/")
+
+
+def _outside(name: str) -> str:
+    return f"{name!r} leads out of the folder: give a path inside it"
 
 
 def _is_utf8(name: str) -> bool:

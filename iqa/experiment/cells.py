@@ -15,6 +15,7 @@ from iqa import checkpoint, datasets, encoders, machine, tracking
 from iqa.config import STAGES, fingerprint, flatten, load
 from iqa.experiment import code
 from iqa.stages import stage as stage_of
+from iqa.stages import targets
 
 Show = Callable[[str, int, dict[str, float]], None]  # what the console does with a record
 
@@ -59,10 +60,9 @@ def cell(stage: str, config: BaseModel, tags: dict[str, str]) -> Cell:
 def identities(stage: str, config: Any) -> dict[str, str]:
     """Digests of what the config points to: data sets and input weights."""
     if stage == "evaluate":
-        sets = [datasets.load(name, config.targets.root, on_bad=config.targets.on_bad) for name in config.targets.names]
+        sets = targets(config)
         return {"targets.names": ",".join(one.digest for one in sets), "weights": weights_identity(config.weights)}
-    told = config.data
-    data = datasets.load(told.name, told.root, told.protocol, told.split_seed, told.on_bad)
+    data = datasets.load(**config.data.model_dump())
     found = {"data.name": data.digest, "model.weights": weights_identity(config.model.weights)}
     if stage == "pretrain" and config.loss.type == "full" and config.loss.prototypes == "text":
         found["loss.text_weights"] = encoders.text.identity(config.loss.text_model, config.loss.text_weights)

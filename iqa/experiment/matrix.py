@@ -78,8 +78,7 @@ class Plan(Section):
 
 def encoder_passes(pretraining: Any) -> int:
     """Crops that go through the encoder in a pretraining: two of each image and epoch, at each level."""
-    told = pretraining.data
-    data = datasets.load(told.name, told.root, told.protocol, told.split_seed, told.on_bad)
+    data = datasets.load(**pretraining.data.model_dump())
     return pretraining.optim.epochs * len(data.part("train").references()) * 2 * pretraining.degrade.levels
 
 

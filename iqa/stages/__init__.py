@@ -6,6 +6,14 @@ from typing import Any
 Stage = Callable[[Any, Any], Iterator[dict[str, float]]]
 
 
+def targets(config: Any) -> list[Any]:
+    """The manifests of the sets that an evaluation's config names, in its order."""
+    from iqa import datasets
+
+    told = config.targets.model_dump(exclude={"names"})
+    return [datasets.load(name, **told) for name in config.targets.names]
+
+
 def stage(name: str) -> Stage:
     """The stage called `name`; its module is imported only now."""
     from importlib import import_module

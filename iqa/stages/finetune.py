@@ -14,27 +14,42 @@ from iqa import batches, checkpoint, datasets, encoders, machine, optim, trackin
 from iqa.config import FinetuneConfig, flatten
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
+from iqa.stages import lineage
 from iqa.stages.scoring import correlations, predict, report_set, save_model
-from iqa.stages.training import Epoch, State, epochs, loaded, pixels_to, prepare, resume, scaled
+from iqa.stages.training import Epoch, State, described, epochs, loaded, pixels_to, prepare, resume, scaled
 
 
 def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
     """Yield each epoch's metrics; then test the best epoch, and leave the artifact `model`."""
     began = time.monotonic()
     device = prepare(config.compute)
-    manifest = loaded(config.data, "train", "validation", "test").labelled()
+    manifest = loaded(config.data, config.crops.size, "train", "test").labelled()
     parts = {name: manifest.part(name) for name in ("train", "validation", "test")}
-    run.dataset(manifest.name, parts["train"].digest, str(manifest.root), "training", {})
-    run.dataset(manifest.name, parts["validation"].digest, str(manifest.root), "validation", {})
+    check_stopping(parts["validation"], config)
+    pretraining = lineage.behind(config.model.weights)
+    lineage.refuse_seen((parts["validation"], parts["test"]), pretraining["seen"], config.model.weights)
+    about = described(manifest)
+    run.dataset(manifest.name, parts["train"].digest, str(manifest.root), "training", about)
+    if len(parts["validation"]):
+        run.dataset(manifest.name, parts["validation"].digest, str(manifest.root), "validation", about)
     model = build(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = State(model, optimizer_of(model, config))
     resume(state, run.folder, device)
     yield from train(state, parts, config, run, device)
     best = checkpoint.read(run.folder / "best" / f"step-{state.own['best_epoch']:09d}", kind="training")
     model.load_state_dict(best["weights"])
-    finish(model, state, parts["test"], config, run, device)
+    finish(model, state, parts, pretraining, config, run, device)
     hours = (time.monotonic() - began) / 3600
     run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}, state.epoch)
+
+
+def check_stopping(validation: datasets.Manifest, config: FinetuneConfig) -> None:
+    """Without a validation part the last epoch is taken, and nothing can stop early."""
+    if not len(validation) and config.optim.patience:
+        raise datasets.DataError(
+            f"protocol {validation.protocol} of {validation.name} has no validation part, so nothing can stop early: "
+            "pass -P optim.patience=0 to take the last epoch, or choose another protocol"
+        )
 
 
 def build(config: FinetuneConfig) -> QualityModel:
@@ -98,7 +113,8 @@ def train(
         assert optim.covers(state.optimizer, model)
         record = metrics_of(epoch, state, parts["train"])
         record |= select(state, parts["validation"], epoch.number, config, run, device)
-        state.own["done"] = epoch.number - max(state.own["best_epoch"], extra) >= config.optim.patience
+        waited = epoch.number - max(state.own["best_epoch"], extra)
+        state.own["done"] = 0 < config.optim.patience <= waited
         run.metrics(record, epoch.number)
         curve = predict(model, parts["test"], config.crops.size, 1, device)
         test = correlations(curve, parts["test"], f"test/{parts['test'].name}/epoch_")
@@ -135,7 +151,14 @@ def metrics_of(epoch: Epoch, state: State, train: datasets.Manifest) -> dict[str
 def select(
     state: State, validation: datasets.Manifest, epoch: int, config: FinetuneConfig, run: Any, device: torch.device
 ) -> dict[str, float]:
-    """Score the validation part; keep the weights if they are its best."""
+    """Score the validation part; keep the weights if they are its best.
+
+    Without a validation part every epoch's weights replace the last one's.
+    """
+    if not len(validation):
+        state.own["best_epoch"] = epoch
+        checkpoint.save(run.folder / "best", epoch, {"weights": state.model.state_dict()})
+        return {}
     predictions = predict(state.model, validation, config.crops.size, config.crops.validation, device)
     values = correlations(predictions, validation, "val/")
     scores = validation.table["score"].to_numpy()
@@ -151,24 +174,28 @@ def select(
 def finish(
     model: QualityModel,
     state: State,
-    test: datasets.Manifest,
+    parts: dict[str, datasets.Manifest],
+    pretraining: dict[str, Any],
     config: FinetuneConfig,
     run: Any,
     device: torch.device,
 ) -> None:
     """Test the selected epoch once on the full grid; write the model, its metrics and its predictions."""
-    own = state.own
-    best = {"best/epoch": own["best_epoch"], "best/val_srcc": own["best_srcc"], "best/val_plcc": own["best_plcc"]}
-    run.metrics(best | {"final/val_srcc": own["last_srcc"]}, state.epoch)
+    own, test = state.own, parts["test"]
+    kept = {"best/val_srcc": "best_srcc", "best/val_plcc": "best_plcc", "final/val_srcc": "last_srcc"}
+    best = {name: own[key] for name, key in kept.items() if key in own}
+    run.metrics({"best/epoch": own["best_epoch"]} | best, state.epoch)
     origin = {
         "run": run.run_id,
         "cell": run.cell,
         "data_name": test.name,
         "data": test.digest,
         "epoch": own["best_epoch"],
+        "seen": sorted({*pretraining["seen"], *lineage.marks(parts["train"]), *lineage.marks(parts["validation"])}),
+        "families": pretraining["families"],
     }
     folder = save_model(run.folder / "model", model, flatten(config), origin)
     run.artifact(folder, "model")
     model_id = run.model(f"{test.name}-{config.seed}", folder, flatten(config))
     predictions = predict(model, test, config.crops.size, config.crops.grid**2, device)
-    report_set(run, predictions, test, own["best_epoch"], model_id)
+    report_set(run, predictions, test, own["best_epoch"], model_id, pretraining["families"])

@@ -12,8 +12,8 @@ from iqa import batches, checkpoint, datasets, degradations, encoders, losses, m
 from iqa.config import Loss, PretrainConfig, flatten
 from iqa.qualiclip import DirectionModel, PrototypeModel
 from iqa.randomness import generator, sub_seed
-from iqa.stages import diagnostics
-from iqa.stages.training import Epoch, State, epochs, loaded, prepare, resume, scaled
+from iqa.stages import diagnostics, lineage
+from iqa.stages.training import Epoch, State, described, epochs, loaded, prepare, resume, scaled
 
 FORWARD = 128  # crops at once where nothing is kept for a backward pass
 
@@ -28,9 +28,9 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     device = prepare(config.compute)
     model = build(config, run).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     check_margin(model, config)
-    manifest = loaded(config.data, "train", "validation")
+    manifest = loaded(config.data, config.degrade.crop, "train", "validation")
     train, validation = manifest.part("train").references(), manifest.part("validation").references()
-    run.dataset(manifest.name, train.digest, str(manifest.root), "pretraining", {})
+    run.dataset(manifest.name, train.digest, str(manifest.root), "pretraining", described(manifest))
     per_epoch = batches.steps_per_epoch(len(train), config.optim.batch_size)
     groups = {"pretraining": (model.parameters(), config.optim.lr)}
     state = State(model, optim.adamw(groups, config.optim.weight_decay), own={"curve": []})
@@ -60,7 +60,8 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     run.metrics({name.replace("val/", "final/"): value for name, value in final.items()}, config.optim.epochs)
     hours = (time.monotonic() - began) / 3600
     run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}, config.optim.epochs)
-    leave(model, state, config, run, {"data": train.digest, "data_name": manifest.name})
+    origin = {"data": train.digest, "data_name": manifest.name, "seen": lineage.marks(train)}
+    leave(model, state, config, run, origin)
 
 
 def build(config: PretrainConfig, run: Any) -> Model:
@@ -167,7 +168,7 @@ def ordering(
     return accuracy | mean | spread | {"val/prototype_cosine": qualiclip.cosine(model.prototypes())}
 
 
-def leave(model: Model, state: State, config: PretrainConfig, run: Any, data: dict[str, str]) -> None:
+def leave(model: Model, state: State, config: PretrainConfig, run: Any, data: dict[str, Any]) -> None:
     """The artifacts: the encoder with its origin, and the figure of what was measured each epoch."""
     tree = encoders.tree(model.encoder, flatten(config))
     origin = {"run": run.run_id, "cell": run.cell} | data

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from torch import nn
 from iqa import batches, checkpoint, encoders, metrics, statistics
 from iqa.datasets import Manifest
 from iqa.hyperiqa import HyperHead, QualityModel
-from iqa.stages.training import pixels_to
+from iqa.stages import lineage
+from iqa.stages.training import described, pixels_to
 
 FORWARD = 96  # crops at once
+KNOWN = ("family", "level")  # of a distortion; "" and -1 where nobody knows
 
 
 @torch.no_grad()
@@ -36,15 +39,20 @@ def correlations(predictions: np.ndarray, manifest: Manifest, prefix: str) -> di
     }
 
 
-def report_set(run: Any, predictions: np.ndarray, manifest: Manifest, epoch: int, model_id: str) -> dict[str, float]:
-    """Write a set's predictions as an artifact and its metrics, tied to (model, data set), into the run."""
+def report_set(
+    run: Any, predictions: np.ndarray, manifest: Manifest, epoch: int, model_id: str, families: Iterable[str]
+) -> dict[str, float]:
+    """Write a set's predictions as an artifact and its metrics, tied to (model, data set), into the run.
+
+    families: those that the encoder's pretraining degraded with.
+    """
     scores = manifest.table["score"].to_numpy()
     values = metrics.summary(predictions, scores)
     low, high = statistics.interval(predictions, scores, manifest.table["group"].to_numpy())
-    values |= {"srcc_low": low, "srcc_high": high}
+    values |= {"srcc_low": low, "srcc_high": high} | by_distortion(predictions, manifest, families)
     named = {f"test/{manifest.name}/{name}": value for name, value in values.items()}
     run.metrics(named, epoch)
-    run.dataset(manifest.name, manifest.digest, str(manifest.root), "testing", {})
+    run.dataset(manifest.name, manifest.digest, str(manifest.root), "testing", described(manifest))
     if model_id:
         run.model_metrics(model_id, named, manifest.name, manifest.digest, epoch)
     file = write_predictions(run.folder / "predictions" / f"{manifest.name}.csv", predictions, manifest)
@@ -52,15 +60,32 @@ def report_set(run: Any, predictions: np.ndarray, manifest: Manifest, epoch: int
     return named
 
 
+def by_distortion(predictions: np.ndarray, manifest: Manifest, pretrained: Iterable[str]) -> dict[str, float]:
+    """SRCC, PLCC and n within each family of a set that knows its families, and within what pretraining (not) saw."""
+    told, scores = manifest.table["family"].to_numpy(), manifest.table["score"].to_numpy()
+    present = sorted(set(told) - {"", "reference"})
+    if not present:
+        return {}
+    rows = {f"family/{name}": told == name for name in present}
+    rows |= {name: np.isin(told, some) for name, some in lineage.divided(present, pretrained).items()}
+    found: dict[str, float] = {}
+    for name, mask in rows.items():
+        if mask.sum() > 1:
+            found[f"{name}/srcc"] = metrics.srcc(predictions[mask], scores[mask])
+            found[f"{name}/plcc"] = metrics.plcc(predictions[mask], scores[mask])
+            found[f"{name}/n"] = float(mask.sum())
+    return found
+
+
 def write_predictions(file: Path, predictions: np.ndarray, manifest: Manifest) -> Path:
-    """path, group, score, prediction: one line an image, whole or not at all."""
+    """path, group, score, prediction, family, level: one line an image, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    columns = (manifest.table[name] for name in ("path", "group", "score"))
+    before, after = ([manifest.table[name] for name in some] for some in (("path", "group", "score"), KNOWN))
     with partial.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
-        writer.writerow(("path", "group", "score", "prediction"))
-        writer.writerows(zip(*columns, (repr(float(value)) for value in predictions), strict=True))
+        writer.writerow(("path", "group", "score", "prediction", *KNOWN))
+        writer.writerows(zip(*before, (repr(float(value)) for value in predictions), *after, strict=True))
     os.replace(partial, file)
     return file
 

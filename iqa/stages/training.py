@@ -98,9 +98,12 @@ def prepare(compute: Compute) -> torch.device:
     return device
 
 
-def loaded(data: Data, *needed: str) -> datasets.Manifest:
-    """The data set that a config names, its notes told; raises DataError if a part that the stage needs is empty."""
-    manifest = datasets.load(data.name, data.root, data.protocol, data.split_seed, data.on_bad)
+def loaded(data: Data, crop: int, *needed: str) -> datasets.Manifest:
+    """The data set that a config names, its notes told; raises DataError if a part that the stage needs is empty.
+
+    A picture that is smaller than the crop is bad input as well.
+    """
+    manifest = datasets.load(**data.model_dump()).fitting(crop, data.on_bad)
     for note in manifest.notes:
         tell(note)
     empty = [name for name in needed if not len(manifest.part(name))]
@@ -110,6 +113,13 @@ def loaded(data: Data, *needed: str) -> datasets.Manifest:
             "choose another protocol, or add rows for it."
         )
     return manifest
+
+
+def described(manifest: datasets.Manifest) -> dict[str, str]:
+    """What a data set's input in the run says beside its digest."""
+    sizes = " ".join(sorted({size or "native" for size in manifest.table["size"]}))
+    about = {"protocol": manifest.protocol, "images": str(len(manifest)), "input_size": sizes}
+    return about | ({"deviations": "; ".join(manifest.deviations)} if manifest.deviations else {})
 
 
 @cache

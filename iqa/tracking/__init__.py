@@ -7,7 +7,7 @@ provenance.
 
 from iqa.tracking.journal import Journal, JournalError
 from iqa.tracking.lock import Busy
-from iqa.tracking.reading import RunRow, compare_url, fetch, history, resolve, row, rows, url
+from iqa.tracking.reading import RunRow, compare_url, fetch, history, logged_model, resolve, row, rows, url
 from iqa.tracking.run import Run, Unshipped, is_finished, open_run, sync
 from iqa.tracking.signals import Stopped, handle_signals, stop_requested
 from iqa.tracking.silent import Silent
@@ -28,6 +28,7 @@ __all__ = [
     "handle_signals",
     "history",
     "is_finished",
+    "logged_model",
     "open_run",
     "resolve",
     "row",

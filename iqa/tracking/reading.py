@@ -90,6 +90,12 @@ def resolve(where: str) -> Path:
     return fetch(run_id, path)
 
 
+def logged_model(run_id: str) -> str:
+    """The id of the LoggedModel that a run left; "" if the store knows neither."""
+    found = store.find_run(run_id) if run_id else None
+    return found.data.tags.get("iqa.model", "") if found else ""
+
+
 def url(run_id: str) -> str:
     """The page of a run."""
     return f"{_ui()}/#/experiments/{row(run_id).experiment_id}/runs/{run_id}"

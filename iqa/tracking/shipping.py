@@ -25,6 +25,7 @@ RHYTHM = 0.5  # seconds between looks at the journal
 LONGEST_PAUSE = 30.0  # seconds between attempts at a store that fails
 HEARTBEAT = 60.0  # seconds
 NAME = "shipped.json"
+MODEL_ID = "m-"  # how MLflow's ids of models begin
 
 logger = logging.getLogger("iqa")
 
@@ -265,6 +266,8 @@ class Sender:
 
         for entry in batch:
             about: dict[str, Any] = {"dataset_name": entry["dataset"], "dataset_digest": entry["digest"]}
-            about["model_id"] = self.models.get(entry["model"])  # None if MLflow refused it: the run's value stays
+            # an earlier run's model comes by its id, our own by its name; None if MLflow refused that: the value stays
+            known = entry["model"] if entry["model"].startswith(MODEL_ID) else None
+            about["model_id"] = self.models.get(entry["model"], known)
             rows = [Metric(key, value, when, entry["step"], **about) for key, value, when in entry["rows"]]
             store.client().log_batch(self.run, metrics=rows)

@@ -36,7 +36,7 @@ class Silent:
         return name
 
     def model_metrics(self, model: str, values: Mapping[str, float], dataset: str, digest: str, step: int) -> None:
-        """Values tied to (model, data set)."""
+        """Values tied to (model, data set); the model by what `model` said, or by an earlier run's id."""
 
     def note(self, markdown: str) -> None:
         """The run's description."""

@@ -1,0 +1,180 @@
+"""Decoded pictures of one size in memory-mapped files: written once at the speed of decoding, read without it.
+
+$IQA_CACHE/pixels/SIZE-FILTER/ holds two files a data set: NAME.pixels has (3, H, W) uint8 after one another,
+NAME.index a line a picture: the digest of its file, where it begins, height, width, CRC-32. A picture is found by
+its file's digest, so that what has changed since is decoded instead.
+"""
+
+import mmap
+import os
+import re
+import shutil
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from iqa import images
+from iqa.datasets.contents import cache_folder
+from iqa.datasets.manifest import DataError
+
+VERSION = 1  # of the two files' layout
+AT_ONCE = 64  # pictures between two syncs: what a kill costs at most
+LINE = re.compile(rb"([0-9a-f]{64}) (\d+) (\d+) (\d+) ([0-9a-f]{8})\n")  # digest, offset, height, width, CRC-32
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the pixels of one picture lie."""
+
+    file: Path
+    offset: int
+    height: int
+    width: int
+    crc: int
+
+    @property
+    def end(self) -> int:
+        return self.offset + 3 * self.height * self.width
+
+    def read(self) -> Tensor:
+        """(3, H, W) uint8, mapped for as long as the tensor lives: nothing stays resident afterwards."""
+        before = self.offset % mmap.ALLOCATIONGRANULARITY
+        start, length = self.offset - before, self.end - self.offset
+        with open(self.file, "rb") as handle:  # a private mapping may be written to, which is what torch asks for
+            view = mmap.mmap(handle.fileno(), before + length, access=mmap.ACCESS_COPY, offset=start)
+        return torch.frombuffer(view, dtype=torch.uint8, offset=before, count=length).view(3, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a call of `fill` found and did."""
+
+    file: Path
+    present: int  # pictures that were there already
+    written: int
+    size: int  # bytes of the file now
+
+
+def folder_of(size: str, resample: str) -> Path:
+    """Where the pictures of one input size lie."""
+    kind = size if size == images.NATIVE else f"{size}-{resample}"
+    return cache_folder() / "pixels" / f"v{VERSION}-{kind}"
+
+
+def files_of(name: str) -> list[Path]:
+    """The files of pixels that a data set has, of whatever size."""
+    return sorted((cache_folder() / "pixels").glob(f"v{VERSION}-*/{name}.pixels"))
+
+
+def places(size: str, resample: str) -> dict[str, Place]:
+    """digest → place of every picture that is there in this size."""
+    found: dict[str, Place] = {}
+    for index in sorted(folder_of(size, resample).glob("*.index")):
+        found |= _entries(index)[0]
+    return found
+
+
+def fill(name: str, files: dict[str, Path], size: str, resample: str) -> Filled:
+    """Append the pictures (digest → file) that are not there yet; an interrupted call goes on where it was.
+
+    Raises DataError where the disk is full, ImageError for a picture that cannot be used.
+    """
+    import filelock
+
+    folder = folder_of(size, resample)
+    folder.mkdir(parents=True, exist_ok=True)
+    data, index = folder / f"{name}.pixels", folder / f"{name}.index"
+    with filelock.FileLock(folder / f".{name}.lock"):
+        end = _mended(data, index)
+        there = places(size, resample)
+        missing = {digest: file for digest, file in files.items() if digest not in there}
+        try:
+            end = _append(data, index, end, missing, size, resample)
+        except OSError as error:
+            free = shutil.disk_usage(folder).free
+            raise DataError(
+                f"{data} cannot be written ({error.strerror or error}; {free:,} bytes are free there): make room, or "
+                "set IQA_CACHE to another disk; the same command goes on"
+            ) from error
+    return Filled(data, len(files) - len(missing), len(missing), end)
+
+
+def damaged(digests: list[str], size: str, resample: str) -> list[str]:
+    """The digests of those pictures whose pixels are not any more what was written."""
+    there = places(size, resample)
+    found = [(digest, there[digest]) for digest in digests if digest in there]
+    return [digest for digest, place in found if zlib.crc32(place.read().numpy()) != place.crc]
+
+
+def _append(data: Path, index: Path, end: int, files: dict[str, Path], size: str, resample: str) -> int:
+    """Write the pictures from offset `end` on; the new end. A line of the index follows its pixels to the disk."""
+    lines: list[str] = []
+    with data.open("ab") as out, index.open("a") as listing:
+
+        def settle() -> None:
+            out.flush()
+            os.fsync(out.fileno())
+            listing.writelines(lines)
+            listing.flush()
+            lines.clear()
+
+        for digest, pixels in _decoded(files, size, resample):
+            body = pixels.numpy().data
+            out.write(body)
+            lines.append(f"{digest} {end} {pixels.shape[1]} {pixels.shape[2]} {zlib.crc32(body):08x}\n")
+            end += pixels.numel()
+            if len(lines) == AT_ONCE:
+                settle()
+        settle()
+    return end
+
+
+def _decoded(files: dict[str, Path], size: str, resample: str) -> Iterator[tuple[str, Tensor]]:
+    """Each picture in order, decoded on all cores, only a few ahead; with a bar on a terminal."""
+    from tqdm import tqdm
+
+    cores = os.cpu_count() or 1
+    waiting: deque[tuple[str, Future[Tensor]]] = deque()
+    with ThreadPoolExecutor(cores) as pool, tqdm(desc="writing pixels", total=len(files), disable=None) as shown:
+        for digest, file in files.items():
+            waiting.append((digest, pool.submit(images.read, file, size=size, resample=resample)))
+            if len(waiting) > 2 * cores:
+                yield waiting[0][0], waiting.popleft()[1].result()
+                shown.update()
+        while waiting:
+            yield waiting[0][0], waiting.popleft()[1].result()
+            shown.update()
+
+
+def _mended(data: Path, index: Path) -> int:
+    """Cut off what a kill left behind the last whole picture; where that ends."""
+    found, whole = _entries(index)
+    end = max((place.end for place in found.values()), default=0)
+    for file, length in ((index, whole), (data, end)):
+        if file.exists() and file.stat().st_size > length:
+            os.truncate(file, length)
+    return end
+
+
+def _entries(index: Path) -> tuple[dict[str, Place], int]:
+    """digest → place, and the length of the index in whole lines; pixels that are missing end it."""
+    data = index.with_suffix(".pixels")
+    size = data.stat().st_size if data.exists() else 0
+    found: dict[str, Place] = {}
+    length = 0
+    for line in index.read_bytes().splitlines(keepends=True) if index.exists() else []:
+        told = LINE.fullmatch(line)
+        if told is None:
+            break
+        place = Place(data, int(told[2]), int(told[3]), int(told[4]), int(told[5], 16))
+        if place.end > size:
+            break
+        found[told[1].decode()] = place
+        length += len(line)
+    return found, length
