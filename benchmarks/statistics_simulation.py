@@ -171,9 +171,9 @@ part. 5×84: the mean over five sets of 84. The simulation's own error of a cove
 - **images alone**, **seeds alone**: what an interval over one factor would cover.
 - **false ✓**: share of {count // CLAIMS:,} families of four true null claims (independent of one another) with at
   least one ✓ after Holm; asked: at most 5%. A ✓ is one of two directions, so about half of the 5% is expected. The
-  share's own error is about ±{family_error:.1f} (one sd). Below six seed pairs a mark trusts at most 2(S - 1) degrees of
-  freedom: Satterthwaite's are largest exactly where few seeds happen to agree, and there the error is too small as
-  well. The interval keeps Satterthwaite's.
+  share's own error is about ±{family_error:.1f} (one sd). Below six seed pairs a mark trusts at most 2(S - 1) degrees
+  of freedom: Satterthwaite's are largest exactly where few seeds happen to agree, and there the error is too small
+  as well. The interval keeps Satterthwaite's.
 
 Missed coverage: {", ".join(f"n {r.n} ratio {r.ratio:g} S {r.S} ({r.coverage:.1f}%)" for r in missed) or "none"}.
 False ✓ above 5%: {", ".join(f"n {r.n} ratio {r.ratio:g} S {r.S} ({r.false_better:.1f}%)" for r in families) or "none"}.

@@ -53,14 +53,15 @@ def report_set(run: Any, predictions: np.ndarray, manifest: Manifest, epoch: int
 
 
 def write_predictions(file: Path, predictions: np.ndarray, manifest: Manifest) -> Path:
-    """path, group, score, prediction: one line an image, whole or not at all."""
+    """path, group, score, prediction, family, level: one line an image, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    columns = (manifest.table[name] for name in ("path", "group", "score"))
+    columns = [manifest.table[name] for name in ("path", "group", "score")]
+    kinds = [manifest.table[name] for name in ("family", "level")]
     with partial.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
-        writer.writerow(("path", "group", "score", "prediction"))
-        writer.writerows(zip(*columns, (repr(float(value)) for value in predictions), strict=True))
+        writer.writerow(("path", "group", "score", "prediction", "family", "level"))
+        writer.writerows(zip(*columns, (repr(float(value)) for value in predictions), *kinds, strict=True))
     os.replace(partial, file)
     return file
 

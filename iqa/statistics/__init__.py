@@ -1,7 +1,8 @@
 """Statistics of the verdict: crossed variance components, their companions, and the marks.
 
 One file, one noun: `ranks` (Spearman, influence, interval), `crossed` (the contrast that decides), `verdict`
-(Holm, marks), `epochs` (to a target), `power`, `raters` (the ceiling), `ridge` (probes of frozen features); `bootstrap` and `pitman_morgan` stand beside.
+(Holm, marks), `epochs` (to a target), `power`, `raters` (the ceiling), `ridge` (probes of frozen features);
+`bootstrap` and `pitman_morgan` stand beside.
 """
 
 from .bootstrap import Bootstrap, crossed_bootstrap, macro_bootstrap
