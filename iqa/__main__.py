@@ -11,6 +11,9 @@ COMMANDS = {
     "evaluate": "a finished model on whole target sets",
     "study": "an Optuna study",
     "report": "an experiment's report, from its finished runs",
+    "ablate": "the experiment of ablations",
+    "plan": "an experiment's cells, their cost, what they can decide",
+    "compare": "the verdict's statistics on two csv files of predictions",
 }
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from iqa.report import plots
 from iqa.report.claims import Comparison
 from iqa.report.document import Figure, Missing, Panel, Paragraph, Section, say, slug
-from iqa.report.evidence import Evidence, Predictions, Row, tested
+from iqa.report.evidence import Evidence, Row, tested
+from iqa.report.predictions import Predictions
 from iqa.report.results import ordering_families
 
 Curves = dict[str, dict[int, list[tuple[int, float]]]]  # line name → seed → (epoch, value)

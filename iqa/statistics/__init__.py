@@ -13,12 +13,15 @@ from .power import ASSUMED, Plan, Spread, minimum_detectable, planned, power, sp
 from .ranks import interval, srcc_influence
 from .raters import Ceiling, rater_ceiling
 from .ridge import Probe, probe, ridge
-from .verdict import MARGIN_ACROSS, MARGIN_KONIQ, Part, claim_p, holm, mark, marking_p
+from .verdict import ALPHA, FEWEST_PAIRS, MARGIN_ACROSS, MARGIN_KONIQ, OPEN, Part, claim_p, holm, mark, marking_p
 
 __all__ = [
+    "ALPHA",
     "ASSUMED",
+    "FEWEST_PAIRS",
     "MARGIN_ACROSS",
     "MARGIN_KONIQ",
+    "OPEN",
     "Bootstrap",
     "Ceiling",
     "Contrast",

@@ -48,7 +48,7 @@ def marking_p(contrast: Contrast) -> float:
     from scipy.stats import t
 
     most = trusted(contrast.df, contrast.S)
-    if math.isnan(contrast.p) or most >= contrast.df:
+    if math.isnan(contrast.p) or most >= contrast.df or contrast.variance <= 0:
         return contrast.p
     return float(2 * t.sf(abs(contrast.delta) / math.sqrt(contrast.variance), most))
 
