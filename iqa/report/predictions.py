@@ -31,13 +31,16 @@ class Predictions:
         return Predictions(paths, self.units[kept], self.scores[kept], self.values[kept], self.run, families, levels)
 
 
-def read_predictions(path: Path, run: str) -> Predictions:
+def read_predictions(path: Path, run: str, ranked: bool = True) -> Predictions:
     """predictions/<dataset>.csv (path, group, score, prediction); an image without a group is its own unit.
 
+    ranked: by name, so that runs can be paired; else in the file's order, which is that of the run's features.
     Raises ValueError for an empty file and for scores that are no finite numbers.
     """
     with open(path, encoding="utf-8", newline="") as file:
-        lines = sorted(csv.DictReader(file), key=lambda line: line["path"])
+        lines = list(csv.DictReader(file))
+    if ranked:
+        lines.sort(key=lambda line: line["path"])
     numbers = np.array([(float(line["score"]), float(line["prediction"])) for line in lines]).reshape(-1, 2)
     if not len(lines) or not np.isfinite(numbers).all():
         bad = int((~np.isfinite(numbers)).any(axis=1).sum())
