@@ -2,13 +2,14 @@
 #
 #   make demo [TORCH=cpu] [SYSTEM_TORCH=1] [PYTHON=python3.12]     the whole experiment, small, on built-in data
 #   make test [PYTEST='-k metrics']                               the whole test suite
+#   make browser                                                  the report in headless Chromium, where there is one
 #   make lint                                                     ruff and the type checker
 #   make lock                                                     requirements.lock and conda.yaml from pyproject.toml
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock venv
+.PHONY: help demo test browser lint lock venv
 
 PYTHON ?=
 TORCH ?=
@@ -22,7 +23,7 @@ IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" MLFLOW_D
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header
 
 help:
-	@sed -n '3,6s/^# *//p' Makefile
+	@sed -n '3,7s/^# *//p' Makefile
 
 demo: .venv/ready
 	@$(IN_VENV) mlflow run . --env-manager local
@@ -31,6 +32,10 @@ demo: .venv/ready
 # worker, so that no fixture is made twice.
 test: .venv/ready
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)
+
+# The report in Debian's Chromium, headless (apt install chromium); skipped, and said so, where there is none.
+browser: .venv/ready
+	@$(IN_VENV) IQA_BROWSER=1 python -m pytest -n 0 -rs tests/test_report_browser.py
 
 lint: .venv/ready
 	@$(IN_VENV) ruff check .

@@ -9,6 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
+SWITCHES = ("accept_code", "commands", "check")  # flags that need no value
+CHOICE = {
+    "only": "titles of the cells to compute, with * and commas: 'pretrained *,* finetune seed 0'",
+    "force": "titles of cells to compute again although they are finished, or all",
+    "accept_code": "reuse cells that differ in the code alone",
+}
 
 
 def parse(description: str | None, argv: list[str], **flags: str) -> tuple[argparse.Namespace, dict[str, str]]:
@@ -18,7 +24,8 @@ def parse(description: str | None, argv: list[str], **flags: str) -> tuple[argpa
     """
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     for name, help_text in flags.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", f"--{name}", dest=name, default="", help=help_text)
+        bare = {"nargs": "?", "const": "true"} if name in SWITCHES else {}
+        parser.add_argument(f"--{name.replace('_', '-')}", f"--{name}", dest=name, default="", help=help_text, **bare)
     known, rest = parser.parse_known_args(argv)
     for name, value in vars(known).items():
         setattr(known, name, "" if value == "default" else value)
@@ -81,13 +88,17 @@ def stage(name: str, description: str | None, argv: list[str] | None) -> int:
     return ended(work)
 
 
-def planned(description: str | None, argv: list[str] | None) -> Any:
-    """An experiment from the command line."""
-    flags = {"preset": "demo, smoke or paper", "experiment": "a file of experiments/", "seeds": "0,1,2 or 0-7"}
-    given, rest = parse(description, sys.argv[1:] if argv is None else argv, **flags)
+def planned(description: str | None, argv: list[str] | None, **flags: str) -> tuple[Any, Any, argparse.Namespace]:
+    """An experiment from the command line: what is planned, which of its cells are chosen, every known flag."""
+    known = {"preset": "demo, smoke or paper", "experiment": "a file of experiments/", "seeds": "0,1,2 or 0-7"}
+    given, rest = parse(description, sys.argv[1:] if argv is None else argv, **known, **CHOICE, **flags)
     from iqa import experiment
 
-    return experiment.plan(given.experiment, given.preset, given.seeds, rest)
+    switch = given.accept_code.lower()
+    if switch not in ("", "true", "false"):
+        raise ValueError(f"accept_code is true or false, not '{given.accept_code}'.")
+    choice = experiment.Choice(given.only, given.force, switch == "true")
+    return experiment.plan(given.experiment, given.preset, given.seeds, rest), choice, given
 
 
 def announce(report: Any, outcome: Any) -> None:

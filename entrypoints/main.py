@@ -1,6 +1,7 @@
 """mlflow run .: the experiment. Arms × seeds as nested runs, finished ones reused, and the report."""
 
 import sys
+from typing import Any
 
 from . import command
 
@@ -12,15 +13,26 @@ def main(argv: list[str] | None = None) -> int:
         from iqa import experiment
 
         said = command.said("main", argv)
-        plan = command.planned(__doc__, argv)
-        report, outcome = experiment.run(plan, command=said, show=command.Progress(), say=print)
+        plan, choice, _ = command.planned(__doc__, argv)
+        if choice.only:
+            return ended(experiment.part(plan, show=command.Progress(), say=print, choice=choice))
+        report, outcome = experiment.run(plan, command=said, show=command.Progress(), say=print, choice=choice)
         command.announce(report, outcome)
         print("next: mlflow ui")
-        for sentence in outcome.failed:
-            print(f"failed: {sentence}", file=sys.stderr)
-        return 1 if outcome.failed else 0
+        return ended(outcome)
 
     return command.ended(work)
+
+
+def ended(outcome: Any) -> int:
+    """1 if a cell failed, 75 if one waits for another, else 0."""
+    for sentence in outcome.failed:
+        print(f"failed: {sentence}", file=sys.stderr)
+    for title in outcome.waiting:
+        print(f"not yet: {title} needs a cell that is not finished; run it first, then this again.", file=sys.stderr)
+    if outcome.failed:
+        return 1
+    return command.TRY_AGAIN if outcome.waiting else 0
 
 
 if __name__ == "__main__":

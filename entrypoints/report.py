@@ -1,18 +1,43 @@
 """mlflow run . -e report: write an experiment's report again, from the runs that are finished."""
 
+import sys
+from pathlib import Path
+from typing import Any
+
 from . import command
+
+FLAGS = {
+    "check": "hold the written report (or a bundle's zip) against its runs, and write nothing",
+    "bundle": "also pack the report's evidence into this zip",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Compute nothing; a cell without a finished run shows the command that would fill it."""
+    """Compute no cell; a place without a finished run shows the command that would fill it. --check exits with 1."""
 
-    def work() -> None:
-        from iqa import experiment
+    def work() -> int:
+        from iqa import experiment, report
 
         said = command.said("report", argv)
-        command.announce(*experiment.rewrite(command.planned(__doc__, argv), command=said, say=print))
+        plan, choice, given = command.planned(__doc__, argv, **FLAGS)
+        if given.check.endswith(".zip"):
+            return told(report.check_bundle(Path(given.check)), given.check)
+        if given.check not in ("", "false"):
+            return told(experiment.rechecking.check(plan), f"the report of {plan.experiment.name}")
+        command.announce(*experiment.rewrite(plan, command=said, say=print, choice=choice))
+        if given.bundle:
+            print(f"bundle: {experiment.rechecking.bundle(plan, Path(given.bundle))}")
+        return 0
 
     return command.ended(work)
+
+
+def told(faults: Any, what: str) -> int:
+    """0 and a sentence where every number follows, else 1 and one for each that does not."""
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    print(f"{what}: {len(faults)} faults" if faults else f"{what}: every number follows from its runs")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ COMMANDS = {
     "study": "an Optuna study",
     "report": "an experiment's report, from its finished runs",
     "data": "list, prepare or verify data sets",
+    "ablate": "the experiment of ablations",
+    "plan": "an experiment's cells, their cost, what they can decide",
+    "compare": "the verdict's statistics on two csv files of predictions",
 }
 
 

@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 from iqa import config
 
 ROOT = Path(__file__).parent.parent
-ENTRY_POINTS = {"main", "pretrain", "finetune", "evaluate", "report", "study", "data"}
+ENTRY_POINTS = {"main", "pretrain", "finetune", "evaluate", "report", "study", "plan", "compare", "ablate", "data"}
+EXPERIMENTS = {"main", "report", "plan", "ablate"}  # take the preset of their experiment
 HOSTILE = ["--lr=9", "a b", "$(touch pwned)", "it's", '"; exit 7 #', "`id`", "ü\nx", "{data}", "*", "-", "~"]
 
 
@@ -119,7 +120,8 @@ def test_mlproject_s_parameters_are_the_config_s_flat_names(stage):
 
 @pytest.mark.parametrize("name", sorted(ENTRY_POINTS - set(config.FLAT)))
 def test_the_other_entry_points_share_the_stages_names(name):
-    own = {"preset", "experiment", "seeds", "name", "trials", "action", "cache", "count", "pictures"}
+    own = {"preset", "experiment", "seeds", "name", "trials", "treatment", "baseline", "commands"}
+    own |= {"only", "force", "accept_code", "check", "bundle", "action", "cache", "count", "pictures"}
     assert set(mlproject()[name]["parameters"]) - own <= set().union(*config.FLAT.values())
 
 
@@ -127,7 +129,7 @@ def test_the_other_entry_points_share_the_stages_names(name):
 def test_every_parameter_is_typed_and_stays_unset_unless_given(name):
     for parameter, told in mlproject()[name]["parameters"].items():
         assert told["type"] in ("string", "int", "float"), "MLflow checks path and uri before our code can"
-        assert told["default"] == ("demo" if parameter == "preset" and name not in ("main", "report") else config.UNSET)
+        assert told["default"] == ("demo" if parameter == "preset" and name not in EXPERIMENTS else config.UNSET)
 
 
 @pytest.mark.parametrize("name", sorted(ENTRY_POINTS))

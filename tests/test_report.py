@@ -85,7 +85,7 @@ def test_the_page_loads_nothing_from_outside_itself(page):
 
 
 def test_every_picture_has_words_in_its_place(page):
-    assert len(page.alts) == 15
+    assert len(page.alts) == 17
     assert all(len(alt) > 20 for alt in page.alts)
 
 
@@ -108,7 +108,7 @@ def test_markdown_defines_every_label_that_it_uses_and_names_every_run(built):
 def test_every_figure_lies_beside_its_data(built):
     figures = built[1].folder / "figures"
     pictures, data = {path.name for path in figures.glob("*.png")}, {path.stem for path in figures.glob("*.csv")}
-    assert len(pictures) == 15
+    assert len(pictures) == 17
     assert {next(stem for stem in data if name.startswith(stem)) for name in pictures} == data
 
 

@@ -105,7 +105,7 @@ def test_its_own_data_is_no_target(store):
 def test_the_headline_gives_difference_interval_pairs_and_mark(store):
     said = headline(store)
     assert said.startswith("Demonstration. Quality against ImageNet on sample (test): ΔSRCC +0.")
-    assert said.endswith("], 3 seed pairs: ✓ better.")
+    assert said.endswith("], 3 seed pairs: ? undecided.")
 
 
 def test_two_seed_pairs_decide_nothing(store):

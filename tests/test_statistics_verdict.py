@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from iqa.statistics import MARGIN_ACROSS, Contrast, Part, claim_p, holm, mark
+from iqa.statistics import MARGIN_ACROSS, Contrast, Part, claim_p, holm, mark, marking_p
 
 
 def contrast(delta, half, p=0.01, pairs=8):
@@ -98,3 +98,19 @@ def test_one_set_that_is_wholly_worse_forbids_the_better_mark():
 def test_epochs_have_neither_a_margin_nor_a_small_gain():
     assert mark(Part(contrast(0.001, 0.0005), margin=None, small=None), 0.01) == "✓"
     assert mark(Part(contrast(0.001, 0.0005), margin=None, small=None), 0.5) == "?"
+
+
+def test_below_six_seed_pairs_a_mark_trusts_twice_the_seeds_degrees_of_freedom_at_most():
+    from scipy.stats import t
+
+    few = Contrast(0.05, 0.0, 0.1, 0.0001, 60.0, (0.05,) * 3, 1e-5, 9e-5, 0.0, 3, 100)
+    assert marking_p(few) == pytest.approx(2 * t.sf(0.05 / math.sqrt(1e-4), 4))
+    enough = Contrast(0.05, 0.0, 0.1, 0.0001, 60.0, (0.05,) * 6, 1e-5, 9e-5, 0.0, 6, 100)
+    assert marking_p(enough) == 0.0001
+
+
+def test_the_caution_never_makes_a_p_smaller_and_leaves_an_undefined_one_alone():
+    already = Contrast(0.05, 0.0, 0.1, 0.02, 2.0, (0.05,) * 3, 1e-5, 0.0, 0.0, 3, 0)
+    assert marking_p(already) == 0.02
+    hole = Contrast(math.nan, math.nan, math.nan, math.nan, math.nan, (math.nan,) * 3, *[math.nan] * 3, 3, 9)
+    assert math.isnan(marking_p(hole))

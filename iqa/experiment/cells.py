@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from iqa import checkpoint, datasets, encoders, machine, tracking
 from iqa.config import STAGES, fingerprint, flatten, load
 from iqa.experiment import code
 from iqa.stages import stage as stage_of
-from iqa.stages import targets
 
 Show = Callable[[str, int, dict[str, float]], None]  # what the console does with a record
 
@@ -31,17 +31,19 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """As the run is called: stage, arm and seed where there are any."""
-        seed = f"seed {self.tags['seed']}" if "seed" in self.tags else ""
-        return " ".join(part for part in (self.tags.get("arm", ""), self.stage, seed) if part)
+        """As the run is called: stage, arm, seed and fold where there are any."""
+        parts = [self.tags.get("arm", ""), self.stage]
+        parts += [f"{name} {self.tags[name]}" for name in ("seed", "fold") if self.tags.get(name)]
+        return " ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished cell: its run, and whether it was there already."""
+    """A finished cell: its run, whether it was there already, and whether other code had made it."""
 
     run_id: str
     reused: bool
+    other_code: bool = False
 
 
 def runs_folder() -> Path:
@@ -52,22 +54,29 @@ def runs_folder() -> Path:
 def cell(stage: str, config: BaseModel, tags: dict[str, str]) -> Cell:
     """The cell of a config. Reads (or hashes) the data and the input checkpoint, so that bad input ends here."""
     parts = [stage, fingerprint(config, identities(stage, config)), code.digest(stage)]
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    key, inputs = (hashlib.sha256("\n".join(some).encode()).hexdigest() for some in (parts, parts[:2]))
     seed = {"seed": str(config.seed)} if hasattr(config, "seed") else {}
-    return Cell(stage, config, key, {"stage": stage, "cell": key} | seed | tags)
+    return Cell(stage, config, key, {"stage": stage, "cell": key, "cell.inputs": inputs} | seed | tags)
 
 
 def identities(stage: str, config: Any) -> dict[str, str]:
     """Digests of what the config points to: data sets and input weights."""
     if stage == "evaluate":
-        sets = targets(config)
-        return {"targets.names": ",".join(one.digest for one in sets), "weights": weights_identity(config.weights)}
-    data = datasets.load(**config.data.model_dump())
-    found = {"data.name": data.digest, "model.weights": weights_identity(config.model.weights)}
+        told = config.targets.model_dump(exclude={"names"})
+        sets = [data_digest(name=name, **told) for name in config.targets.names]
+        return {"targets.names": ",".join(sets), "weights": weights_identity(config.weights)}
+    data = data_digest(**config.data.model_dump())
+    found = {"data.name": data, "model.weights": weights_identity(config.model.weights)}
     if stage == "pretrain" and config.loss.type == "full" and config.loss.prototypes == "text":
         found["loss.text_weights"] = encoders.text.identity(config.loss.text_model, config.loss.text_weights)
         found["loss.text_model"] = Path(config.loss.text_model).name  # where a folder lies is no part of it
     return found
+
+
+@cache
+def data_digest(**told: Any) -> str:
+    """The digest of a data set, read once for all cells of a command (`steps` forgets the ones before it)."""
+    return datasets.load(**told).digest
 
 
 def weights_identity(weights: str) -> str:
@@ -82,11 +91,14 @@ def weights_identity(weights: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def finished(keys: set[str]) -> dict[str, str]:
-    """{cell key: run id} of the newest finished run of each key, by one query."""
-    rows = tracking.rows(filter="attributes.status = 'FINISHED'")
-    steps = [row for row in reversed(rows) if row.tags["stage"] in STAGES]  # a pruned trial is finished, its work not
-    return {row.tags["cell"]: row.run_id for row in steps if row.tags.get("cell") in keys}
+def finished(cell: Cell, accept_code: bool = False) -> Result | None:
+    """The newest finished run of a cell; accept_code: else of one that differs in its code alone."""
+    for tag in ("cell", "cell.inputs") if accept_code else ("cell",):
+        rows = tracking.rows(filter=f"attributes.status = 'FINISHED' AND tags.`{tag}` = '{cell.tags[tag]}'")
+        steps = [row for row in rows if row.tags["stage"] in STAGES]  # a pruned trial is finished, its work is not
+        if steps:
+            return Result(steps[0].run_id, reused=True, other_code=tag != "cell")
+    return None
 
 
 def compute(cell: Cell, *, parent: str | None = None, show: Show | None = None, command: str = "") -> Result:

@@ -1,5 +1,7 @@
 """The matrix: an experiment's file → arms × seeds → the configs of its steps."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,10 +10,12 @@ from pydantic import Field, ValidationError
 
 from iqa import datasets
 from iqa.config import FLAT, STAGES, UNSET, ConfigError, Section, field_names, load, unknown
+from iqa.experiment.declaration import Ablation, Claim, Contrast, Group, faults_of
 
 FOLDER = Path("experiments")  # of the project, where people add their own
 INSTALLED = [parent / "experiments" for parent in Path(__file__).parents[1:3]]  # in a wheel, in a checkout
 SHARED = {"smoke": "demo", "frugal": "paper"}  # presets that run another one's arms
+FEWER = {"frugal": (0, 1, 2)}  # and with fewer seeds than the file says
 
 
 class Arm(Section):
@@ -23,14 +27,6 @@ class Arm(Section):
     spends: str = ""  # the control of equal compute: an arm whose pretraining's encoder passes go into fine-tuning
 
 
-class Contrast(Section):
-    """A difference that the report decides."""
-
-    name: str
-    treatment: str
-    baseline: str
-
-
 class Experiment(Section):
     """One file of experiments/: declared before the first result."""
 
@@ -38,10 +34,25 @@ class Experiment(Section):
     title: str
     preset: str
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    folds: Annotated[int, Field(ge=0)] = 0  # kfold-N on the experiment's own data; the folds are the sets
     arms: Annotated[dict[str, Arm], Field(min_length=1)]
+    groups: dict[str, Group] = {}
     contrasts: tuple[Contrast, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    ablations: tuple[Ablation, ...] = ()
     demonstration: str = ""  # why its numbers are no evidence; "" = they are meant as evidence
     notes: tuple[str, ...] = ()
+
+    @property
+    def declaration(self) -> str:
+        """The hash of everything that decides what is claimed of which runs; words do not count."""
+        content = self.model_dump(mode="json", exclude={"title", "notes", "demonstration"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The folds by number, or one part without a name."""
+        return tuple(map(str, range(self.folds))) or ("",)
 
 
 class Plan(Section):
@@ -51,29 +62,31 @@ class Plan(Section):
     preset: str
     overrides: dict[str, dict[str, Any]]
 
-    def pretraining(self, arm: str, seed: int) -> Any | None:
-        """The pretraining of an arm, or None if it has none."""
+    def pretraining(self, arm: str, seed: int, fold: str = "") -> Any | None:
+        """The pretraining of an arm, or None if it has none; inside the training part of its fold."""
         own = self.experiment.arms[arm].pretrain
-        return None if own is None else load("pretrain", self._own("pretrain", own, seed), self.preset)
+        return None if own is None else load("pretrain", self._own("pretrain", own, seed, fold), self.preset)
 
-    def finetuning(self, arm: str, seed: int, encoder: str = "") -> Any:
+    def finetuning(self, arm: str, seed: int, encoder: str = "", fold: str = "") -> Any:
         """The fine-tuning of an arm, from the encoder that its pretraining left, if it has one."""
-        values = self._own("finetune", self.experiment.arms[arm].finetune, seed)
+        values = self._own("finetune", self.experiment.arms[arm].finetune, seed, fold)
         if encoder:
             values |= {"model.weights": encoder, "model.encoder": ""}
         if self.experiment.arms[arm].spends:
-            values |= {"optim.extra_passes": encoder_passes(self.pretraining(self.experiment.arms[arm].spends, seed))}
+            giver = self.pretraining(self.experiment.arms[arm].spends, seed, fold)
+            values |= {"optim.extra_passes": encoder_passes(giver)}
         return load("finetune", values, self.preset)
 
     def evaluation(self, model: str) -> Any:
         """The evaluation of a model on the target sets."""
         return load("evaluate", self.overrides["evaluate"] | {"weights": model}, self.preset)
 
-    def _own(self, stage: str, arm: dict[str, Any], seed: int) -> dict[str, Any]:
+    def _own(self, stage: str, arm: dict[str, Any], seed: int, fold: str = "") -> dict[str, Any]:
         def full(values: dict[str, Any]) -> dict[str, Any]:
             return {FLAT[stage].get(name, name): value for name, value in values.items()}
 
-        return full(self.overrides[stage]) | full(arm) | {"seed": seed}
+        split = {"data.protocol": f"kfold-{self.experiment.folds}", "data.fold": fold} if fold else {}
+        return full(self.overrides[stage]) | full(arm) | split | {"seed": seed}
 
 
 def encoder_passes(pretraining: Any) -> int:
@@ -93,17 +106,9 @@ def read(name: str) -> Experiment:
     except ValidationError as error:
         faults = [f"{file}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}." for fault in error.errors()]
         raise ConfigError("\n".join(faults)) from None
-    for contrast in found.contrasts:
-        for arm in (contrast.treatment, contrast.baseline):
-            if arm not in found.arms:
-                raise ConfigError(f"{file}: contrast {contrast.name}: {unknown('arm', arm, list(found.arms))}")
-    for own, taker in found.arms.items():
-        giver = found.arms.get(taker.spends)
-        if taker.spends and (giver is None or giver.pretrain is None or taker.pretrain is not None):
-            raise ConfigError(
-                f"{file}: arm {own} spends what '{taker.spends}' pretrains with: name an arm that has a pretraining, "
-                f"and give {own} none."
-            )
+    wrong = faults_of(found)
+    if wrong:
+        raise ConfigError("\n".join(f"{file}: {fault}" for fault in wrong))
     return found
 
 
@@ -114,8 +119,8 @@ def plan(name: str, preset: str, seeds: str, overrides: dict[str, Any]) -> Plan:
     """
     stem = Path(preset).stem
     experiment = read(name or SHARED.get(stem, stem) or "demo")
-    if seeds:
-        experiment = experiment.model_copy(update={"seeds": read_seeds(seeds)})
+    if seeds or stem in FEWER:
+        experiment = experiment.model_copy(update={"seeds": read_seeds(seeds) if seeds else FEWER[stem]})
     sorted_out: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
     faults = []
     for given, value in ((name, value) for name, value in overrides.items() if value != UNSET):

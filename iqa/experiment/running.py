@@ -5,41 +5,90 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from iqa import datasets, report, tracking
+from iqa import report, tracking
 from iqa.experiment import cells
 from iqa.experiment.cells import Cell, Result, Show
 from iqa.experiment.matrix import Plan
+from iqa.experiment.telling import describe
 
 logger = logging.getLogger("iqa")
 REPORTS = Path("reports")
 FAULTS = (ValueError, RuntimeError, OSError)  # what one cell may fail with and leave the others to go on
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Which cells this command may compute, which it computes again, and whether a code change matters.
+
+    only, force: patterns of cell titles, separated by commas ("pretrained *", "* finetune seed 0*"); "" = all, none.
+    """
+
+    only: str = ""
+    force: str = ""
+    accept_code: bool = False
+
+    def may(self, cell: Cell) -> bool:
+        return not self.only or matches(cell, self.only)
+
+    def again(self, cell: Cell) -> bool:
+        return bool(self.force) and matches(cell, self.force)
+
+
 @dataclass
 class Outcome:
-    """What became of the steps: finished ones (their cells and runs), and the sentences of those that failed."""
+    """What became of the steps.
+
+    done: cell key → its run; placed: title of every place in the matrix → cell key (arms may share a cell);
+    failed: the sentences of those that failed; waiting: titles that another cell has to come before.
+    """
 
     done: dict[str, Result] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
+    placed: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
 
 
-def run(plan: Plan, *, command: str, show: Show, say: Callable[[str], None]) -> tuple[report.Report, Outcome]:
+def run(
+    plan: Plan, *, command: str, show: Show, say: Callable[[str], None], choice: Choice | None = None
+) -> tuple[report.Report, Outcome]:
     """Run (or continue, or reuse) everything that the plan asks for, and write its report."""
+    chosen = choice or Choice()
 
     def settled(cell: Cell, parent: str, outcome: Outcome) -> None:
-        if not settle(cell, outcome, say):
+        if not settle(cell, outcome, say, chosen) and chosen.may(cell):
             attempt(cell, parent, outcome, show)
 
     return under(plan, "experiment", command, settled)
 
 
-def rewrite(plan: Plan, *, command: str, say: Callable[[str], None]) -> tuple[report.Report, Outcome]:
+def part(
+    plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice
+) -> Outcome:  # no parent: many such commands run at once, and a parent's folder belongs to one
+    """Compute the cells that `choice.only` names, without a parent run and without a report: one job of an array."""
+
+    def settled(cell: Cell, outcome: Outcome) -> None:
+        if not settle(cell, outcome, say, choice) and choice.may(cell):
+            attempt(cell, None, outcome, show)
+
+    outcome = steps(plan, settled)
+    wanted = [title for title in titles(plan) if any(fnmatchcase(title, one) for one in patterns(choice.only))]
+    if not wanted:
+        raise ValueError(f"--only={choice.only} names no cell: there are {', '.join(list(titles(plan))[:6])}, …")
+    outcome.waiting = [title for title in wanted if title not in outcome.placed]
+    return outcome
+
+
+def rewrite(
+    plan: Plan, *, command: str, say: Callable[[str], None], choice: Choice | None = None
+) -> tuple[report.Report, Outcome]:
     """Write the report from what is finished, and compute nothing."""
-    return under(plan, "report", command, lambda cell, parent, outcome: settle(cell, outcome, say))
+    chosen = choice or Choice()
+    return under(plan, "report", command, lambda cell, parent, outcome: settle(cell, outcome, say, chosen))
 
 
 def under(plan: Plan, stage: str, command: str, settled: Callable[[Cell, str, Outcome], object]) -> Any:
@@ -62,46 +111,78 @@ def identity(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def report_folder(plan: Plan) -> Path:
+    """Where the report of this command lies."""
+    return REPORTS / f"{plan.experiment.name}-{identity(plan)[:8]}"
+
+
 def steps(plan: Plan, settled: Callable[[Cell, Outcome], object]) -> Outcome:
-    """Every arm × seed: pretrain (shared by the arms that agree on it), fine-tune, evaluate."""
+    """Every arm × seed × fold: pretrain (shared by the arms that agree on it), fine-tune, evaluate."""
     outcome = Outcome()
+    cells.data_digest.cache_clear()
     for seed in plan.experiment.seeds:
         for arm in plan.experiment.arms:
-            for cell in chain(plan, arm, seed, outcome):
-                if cell.key not in outcome.done:
-                    outcome.cells.append(cell)
-                    settled(cell, outcome)
+            for fold in plan.experiment.parts:
+                for cell in chain(plan, arm, seed, fold, outcome):
+                    outcome.placed[cell.title] = cell.key
+                    if cell.key not in outcome.done and cell.key not in {one.key for one in outcome.cells}:
+                        outcome.cells.append(cell)
+                        settled(cell, outcome)
     return outcome
 
 
-def chain(plan: Plan, arm: str, seed: int, outcome: Outcome) -> Iterator[Cell]:
-    """The cells of one arm and seed, each made when its predecessor's run is known; ends early if that failed."""
+def chain(plan: Plan, arm: str, seed: int, fold: str, outcome: Outcome) -> Iterator[Cell]:
+    """The cells of one arm, seed and fold, each made when its predecessor's run is known; ends early if that failed.
+
+    Targets are evaluated with the first fold's model: five models on the same images would not be five sets.
+    """
+    tags = {"arm": arm, "preset": plan.preset, "experiment": plan.experiment.name}
+    tags |= {"experiment.hash": plan.experiment.declaration} | ({"fold": fold} if fold else {})
     encoder = ""
-    pretraining = plan.pretraining(arm, seed)
+    pretraining = plan.pretraining(arm, seed, fold)
     if pretraining is not None:
-        cell = cells.cell("pretrain", pretraining, {"arm": arm, "preset": plan.preset})
+        cell = cells.cell("pretrain", pretraining, tags)
         yield cell
         if cell.key not in outcome.done:
             return
         encoder = f"runs:/{outcome.done[cell.key].run_id}/encoder"
-    tuning = cells.cell("finetune", plan.finetuning(arm, seed, encoder), {"arm": arm, "preset": plan.preset})
+    tuning = cells.cell("finetune", plan.finetuning(arm, seed, encoder, fold), tags)
     yield tuning
-    if tuning.key in outcome.done:
+    if tuning.key in outcome.done and fold == plan.experiment.parts[0]:
         model = f"runs:/{outcome.done[tuning.key].run_id}/model"
-        tags = {"arm": arm, "preset": plan.preset, "seed": str(seed)}
-        yield cells.cell("evaluate", plan.evaluation(model), tags)
+        yield cells.cell("evaluate", plan.evaluation(model), tags | {"seed": str(seed)})
 
 
-def settle(cell: Cell, outcome: Outcome, say: Callable[[str], None]) -> bool:
-    """Reuse the finished run of a cell, if there is one."""
-    found = cells.finished({cell.key})
-    if cell.key in found:
-        say(f"{cell.title}: finished already, reused (run {found[cell.key]})")
-        outcome.done[cell.key] = Result(found[cell.key], reused=True)
-    return cell.key in found
+def titles(plan: Plan) -> Iterator[str]:
+    """The title of every place in the matrix, in the order of `steps`."""
+    for seed in plan.experiment.seeds:
+        for arm, told in plan.experiment.arms.items():
+            for fold in plan.experiment.parts:
+                stages = ["pretrain"] * (told.pretrain is not None) + ["finetune"]
+                stages += ["evaluate"] * (fold == plan.experiment.parts[0])
+                yield from (f"{arm} {stage} seed {seed}" + (f" fold {fold}" if fold else "") for stage in stages)
 
 
-def attempt(cell: Cell, parent: str, outcome: Outcome, show: Show) -> None:
+def patterns(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def matches(cell: Cell, text: str) -> bool:
+    """Whether a cell's title is one of the patterns; "all" is every cell."""
+    return any(one == "all" or fnmatchcase(cell.title, one) for one in patterns(text))
+
+
+def settle(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Choice) -> bool:
+    """Reuse the finished run of a cell, if there is one and it is not to be computed again."""
+    found = None if choice.again(cell) else cells.finished(cell, choice.accept_code)
+    if found is not None:
+        by = ", made by other code" if found.other_code else ""
+        say(f"{cell.title}: finished already, reused (run {found.run_id}{by})")
+        outcome.done[cell.key] = found
+    return found is not None
+
+
+def attempt(cell: Cell, parent: str | None, outcome: Outcome, show: Show) -> None:
     """Compute a cell; a failure is written down and stays this cell's own."""
     try:
         outcome.done[cell.key] = cells.compute(cell, parent=parent, show=show)
@@ -124,7 +205,7 @@ def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.R
         tracking.fetch,
         describe(plan, outcome, command),
         tracking.url,
-        REPORTS / f"{plan.experiment.name}-{identity(plan)[:8]}",
+        report_folder(plan),
     )
     parent.metrics(written.metrics, parent.openings)
     parent.note(written.markdown_summary)
@@ -132,25 +213,3 @@ def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.R
     if outcome.failed:
         parent.tags({"iqa.failed_cells": "\n".join(outcome.failed)})
     return written
-
-
-def describe(plan: Plan, outcome: Outcome, command: str) -> dict[str, Any]:
-    """What the report is told about the experiment beside its runs."""
-    experiment = plan.experiment
-    tuning = plan.finetuning(next(iter(experiment.arms)), experiment.seeds[0])
-    targets = plan.evaluation("").targets
-    return {
-        "name": experiment.name,
-        "title": experiment.title,
-        "preset": plan.preset,
-        "command": command,
-        "demonstration": experiment.demonstration,
-        "arms": {name: {"title": arm.title, "pretrain": arm.pretrain} for name, arm in experiment.arms.items()},
-        "seeds": list(experiment.seeds),
-        "contrasts": [contrast.model_dump() for contrast in experiment.contrasts],
-        "data": datasets.load(tuning.data.name, tuning.data.root).name,  # as in metrics: a folder's own name
-        "targets": [datasets.load(name, targets.root).name for name in targets.names],
-        "commands": {cell.title: cells.repeat(cell) for cell in outcome.cells},
-        "notes": list(experiment.notes),
-        "failed": outcome.failed,
-    }

@@ -1,11 +1,30 @@
 """The report: rows and artifacts → tables, figures, marks → HTML and Markdown. It never loads a model."""
 
+import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from iqa.report import claims, cost, figures, html, markdown, provenance, results, setup, training
+from iqa.report import (
+    analysis,
+    appendix,
+    bundle,
+    checking,
+    choosing,
+    claims,
+    cost,
+    figures,
+    html,
+    latex,
+    markdown,
+    provenance,
+    results,
+    setup,
+    training,
+    verdicts,
+)
 from iqa.report.claims import Comparison
 from iqa.report.document import (
     Cell,
@@ -23,8 +42,9 @@ from iqa.report.document import (
 )
 from iqa.report.evidence import Evidence, Fetch, History, ReportError, Row, describe
 from iqa.report.links import Links
+from iqa.report.verdicts import Verdict
 
-__all__ = ["Report", "ReportError", "build", "describe", "headline"]
+__all__ = ["Report", "ReportError", "build", "check", "check_bundle", "describe", "headline", "pack"]
 
 BIASED = (
     "demonstration: synthetic pseudo-scores, and pretraining shares the degradations that made them; "
@@ -65,11 +85,13 @@ def build(
     command (of the whole experiment) and failed (sentences).
     """
     evidence = _checked(rows, history, fetch, experiment)
-    comparisons = claims.compare(evidence)
-    document = compose(evidence, comparisons)
+    comparisons, decided = claims.compare(evidence), verdicts.decide(evidence)
+    document = compose(evidence, comparisons, decided)
     names = {row.run_id: row.name for row in rows}
     page, text = html.render(document, Links(url, names)), markdown.render(document, Links(url, names))
     _write(folder, document, page, text)
+    told = dict(experiment) | {"rows": sorted(names)}
+    _text(folder / bundle.EXPERIMENT, json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     return Report(
         folder=folder,
         html=folder / "report.html",
@@ -81,31 +103,65 @@ def build(
     )
 
 
+def check(folder: Path, rows: Sequence[Row], history: History, fetch: Fetch) -> list[str]:
+    """What of a written report does not follow from these runs any more."""
+    return checking.check(folder, rows, history, fetch, _unlinked)
+
+
+def check_bundle(source: Path) -> list[str]:
+    """What of a bundle's numbers does not follow from its own predictions and metrics."""
+    return checking.check_bundle(source, _unlinked)
+
+
+def pack(folder: Path, rows: Sequence[Row], history: History, fetch: Fetch, target: Path) -> Path:
+    """The evidence of a written report as a zip from which `check_bundle` computes every number again."""
+    experiment = json.loads((folder / bundle.EXPERIMENT).read_bytes())
+    used = [row for row in rows if row.run_id in set(experiment["rows"])]
+    recorder = bundle.Recorder(history, fetch)
+    with tempfile.TemporaryDirectory() as place:
+        _unlinked(used, recorder.history, recorder.fetch, experiment, Path(place))
+        for row in used:
+            checking.recomputed(row, recorder.fetch)  # asks for every run's predictions
+    return bundle.write(target, recorder, used, experiment, folder / bundle.NUMBERS)
+
+
+def _unlinked(
+    rows: Sequence[Row], history: History, fetch: Fetch, experiment: Mapping[str, Any], folder: Path
+) -> Report:
+    return build(rows, history, fetch, experiment, lambda run: "", folder)
+
+
 def headline(rows: Sequence[Row], history: History, fetch: Fetch, experiment: Mapping[str, Any]) -> str:
     """The result in one sentence, with its mark by rule."""
     evidence = _checked(rows, history, fetch, experiment)
-    return plain(_headline(evidence, claims.compare(evidence)))
+    return plain(_headline(evidence, claims.compare(evidence), verdicts.decide(evidence)))
 
 
-def compose(evidence: Evidence, comparisons: Sequence[Comparison]) -> Document:
+def compose(evidence: Evidence, comparisons: Sequence[Comparison], decided: Sequence[Verdict]) -> Document:
     """The document, in the order of the seed's."""
+    measured = results.results(evidence, comparisons)
+    measured = replace(measured, sections=(*measured.sections, *choosing.section(evidence)))
     return Document(
         evidence.experiment.get("title")
         or f"Does quality-aware pretraining help? Experiment {evidence.experiment['name']}",
         _banner(evidence.experiment.get("demonstration", False)),
-        _headline(evidence, comparisons),
+        _headline(evidence, comparisons, decided),
         (
             setup.overview(evidence),
             setup.methodology(evidence),
             setup.setup(evidence),
-            results.results(evidence, comparisons),
+            measured,
             training.training(evidence),
+            analysis.analysis(evidence, decided, comparisons),
+            analysis.ablations(evidence),
             figures.visualisations(evidence, comparisons),
             cost.cost(evidence),
+            analysis.conclusions(evidence, decided),
             provenance.runs_table(evidence),
             provenance.deviations(evidence),
             provenance.reproducibility(evidence),
             provenance.references(),
+            appendix.appendix(evidence),
         ),
     )
 
@@ -116,8 +172,9 @@ def _checked(rows: Sequence[Row], history: History, fetch: Fetch, experiment: Ma
     if lacking:
         raise ReportError(f"The experiment declares no {', no '.join(lacking)}: add it to the experiment's file.")
     arms = list(experiment["arms"])
+    sides = {*arms, *experiment.get("groups", {})}
     for contrast in experiment.get("contrasts", ()):
-        strange = [contrast[side] for side in ("treatment", "baseline") if contrast[side] not in arms]
+        strange = [contrast[side] for side in ("treatment", "baseline") if contrast[side] not in sides]
         if strange:
             raise ReportError(f"Contrast {contrast['name']} names the arm '{strange[0]}'; there are {', '.join(arms)}.")
     return Evidence(rows, history, fetch, experiment)
@@ -129,12 +186,13 @@ def _banner(demonstration: bool | str) -> str:
     return BIASED if demonstration else ""
 
 
-def _headline(evidence: Evidence, comparisons: Sequence[Comparison]) -> Cell:
-    """The first contrast on the test part of its own data; without contrasts, how many runs there are."""
+def _headline(evidence: Evidence, comparisons: Sequence[Comparison], decided: Sequence[Verdict]) -> Cell:
+    """The first contrast on the test part of its own data, with its claim's mark; without contrasts, an arm's SRCC."""
     prefix = "Demonstration. " if evidence.experiment.get("demonstration") else ""
     own = [one for one in comparisons if one.kind == "own"]
     if own:
-        return say(prefix, *claims.sentence(evidence, own[0]))
+        mark = next((one.mark for one in decided if one.measure == "own"), own[0].mark)
+        return say(prefix, *claims.sentence(evidence, replace(own[0], mark=mark)))
     arm = evidence.arms[0]
     return say(f"{prefix}{evidence.title(arm)} on {evidence.own} (test): SRCC ", *results.own_srcc(evidence, arm), ".")
 
@@ -152,7 +210,7 @@ def _write(folder: Path, document: Document, page: str, text: str) -> None:
     """All files; figures and tables of an earlier report do not stay behind."""
     for part in ("figures", "tables"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-        for old in sorted((folder / part).glob("*.[pc][ns][gv]")):
+        for old in sorted(file for file in (folder / part).iterdir() if file.suffix in (".png", ".csv", ".tex")):
             old.unlink()
     for block in walk(document.sections):
         if isinstance(block, Figure):
@@ -161,6 +219,7 @@ def _write(folder: Path, document: Document, page: str, text: str) -> None:
             _text(folder / "figures" / f"{block.name}.csv", csv_text(block.header, block.data))
         elif isinstance(block, Table):
             _text(folder / "tables" / f"{block.name}.csv", table_csv(block))
+            _text(folder / "tables" / f"{block.name}.tex", latex.table(block))
     _text(folder / "numbers.csv", _numbers_csv(numbers(document)))
     _text(folder / "report.md", text)
     _text(folder / "report.html", page)

@@ -1,14 +1,16 @@
 """What is decided: paired differences between two arms, with the interval and the mark that the rules give them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from iqa import statistics
+from iqa.report.choosing import chosen
 from iqa.report.document import Atom, Cell, Number, Text, Undefined, say
-from iqa.report.evidence import Evidence, Predictions
+from iqa.report.evidence import Evidence
+from iqa.report.predictions import Predictions
 
 MARGINS = {"own": statistics.MARGIN_KONIQ, "cross": statistics.MARGIN_ACROSS}
 MEANING = {
@@ -52,14 +54,28 @@ class Comparison:
 
 
 def compare(evidence: Evidence) -> list[Comparison]:
-    """Every contrast on every data set, then on the targets together; the decisive ones carry their mark."""
+    """Every contrast on every data set, then on the targets together; marks only where no claims are declared."""
     found: list[Comparison] = []
     for declared in evidence.experiment.get("contrasts", ()):
-        arms = (declared["name"], declared["treatment"], declared["baseline"])
-        found.append(_compared(evidence, *arms, evidence.own, "own"))
-        targets = [_compared(evidence, *arms, target, "target") for target in evidence.targets]
-        found += [*targets, _together(targets)] if len(targets) > 1 else [replace(one, kind="cross") for one in targets]
-    return _marked(found)
+        found += contrasted(evidence, declared)
+    return found if evidence.experiment.get("claims") else _marked(found)
+
+
+def contrasted(evidence: Evidence, declared: Mapping[str, str]) -> list[Comparison]:
+    """One contrast on its own data, on each target, and on the targets together."""
+    sides = [chosen(evidence, declared[side]) for side in ("treatment", "baseline")]
+    hole = next((side.hole for side in sides if side.hole is not None), None)
+    if hole is not None:
+        names = (declared["name"], declared["treatment"], declared["baseline"])
+        places = [(evidence.own, "own"), *((target, "target") for target in evidence.targets)]
+        empty = [Comparison(*names, dataset, kind, hole=hole) for dataset, kind in places]
+        return [*empty, *([replace(empty[-1], kind="cross")] if evidence.targets else [])]
+    arms = (declared["name"], sides[0].arm, sides[1].arm)
+    own = compared(evidence, *arms, evidence.own, "own")
+    targets = [compared(evidence, *arms, target, "target") for target in evidence.targets]
+    if len(targets) > 1:
+        return [own, *targets, together(targets)]
+    return [own, *(replace(one, kind="cross") for one in targets)]
 
 
 def sentence(evidence: Evidence, comparison: Comparison) -> Cell:
@@ -89,19 +105,37 @@ def _pairs(comparison: Comparison) -> str:
     return f"{words}, no interval" + ("" if pairs == 1 else f": {comparison.found.why.rstrip('.')}")
 
 
-def _compared(evidence: Evidence, name: str, treatment: str, baseline: str, dataset: str, kind: str) -> Comparison:
+def compared(
+    evidence: Evidence,
+    name: str,
+    treatment: str,
+    baseline: str,
+    dataset: str,
+    kind: str,
+    without: Collection[str] = (),
+    artifact: str = "predictions/{}.csv",
+) -> Comparison:
+    """Two arms on one data set; where it is split into folds, the folds are the sets of a macro mean.
+
+    without: families whose images are left out; artifact: whose predictions are compared.
+    """
     bare = Comparison(name, treatment, baseline, dataset, kind)
     stage = evidence.stage_of(dataset)
-    seeds = [s for s in evidence.seeds if evidence.run(stage, treatment, s) and evidence.run(stage, baseline, s)]
+    folds = evidence.folds_of(stage)
+    arms = (treatment, baseline)
+    seeds = [s for s in evidence.seeds if all(evidence.run(stage, arm, s, f) for arm in arms for f in folds)]
     if not seeds:
-        holes = [*evidence.missing(stage, treatment), *evidence.missing(stage, baseline)]
+        holes = [hole for arm in arms for hole in evidence.missing(stage, arm)]
         return replace(bare, hole=holes[0] if holes else Text("no seeds are declared"))
-    sides = [[evidence.predictions(stage, arm, seed, dataset) for seed in seeds] for arm in (treatment, baseline)]
-    hole = mismatch([one for side in sides for one in side], dataset)
-    if hole is not None:
-        return replace(bare, hole=hole)
-    ours, theirs = [[one for one in side if isinstance(one, Predictions)] for side in sides]
-    return _measured(replace(bare, seeds=tuple(seeds)), ours, theirs)
+    found = []
+    for fold in folds:
+        sides = [[evidence.predictions(stage, a, s, dataset, fold, artifact) for s in seeds] for a in arms]
+        hole = mismatch([one for side in sides for one in side], dataset)
+        if hole is not None:
+            return replace(bare, hole=hole)
+        ours, theirs = [[one.without(without) for one in side if isinstance(one, Predictions)] for side in sides]
+        found.append(_measured(replace(bare, seeds=tuple(seeds)), ours, theirs))
+    return found[0] if len(found) == 1 else _mean_of(found)
 
 
 def _measured(bare: Comparison, ours: Sequence[Predictions], theirs: Sequence[Predictions]) -> Comparison:
@@ -109,6 +143,9 @@ def _measured(bare: Comparison, ours: Sequence[Predictions], theirs: Sequence[Pr
 
     scores, units = ours[0].scores, ours[0].units
     runs = tuple(one.run for pair in zip(ours, theirs, strict=True) for one in pair)
+    why = metrics.undefined(ours[0].values, scores)
+    if len(scores) < 3:
+        return replace(bare, runs=runs, hole=Undefined(why, runs))
     treatment, baseline = (np.stack([one.values for one in side]) for side in (ours, theirs))
     contrast = statistics.crossed(treatment, baseline, scores, units)
     if math.isnan(contrast.delta):
@@ -119,25 +156,33 @@ def _measured(bare: Comparison, ours: Sequence[Predictions], theirs: Sequence[Pr
     return replace(bare, runs=runs, delta_plcc=delta_plcc, contrast=contrast)
 
 
-def _together(targets: Sequence[Comparison]) -> Comparison:
+def together(targets: Sequence[Comparison]) -> Comparison:
     """The mean over targets, of the seeds that all of them have."""
-    first = targets[0]
-    bare = replace(first, dataset=" + ".join(one.dataset for one in targets), kind="cross", contrast=None, hole=None)
-    hole = next((one.hole for one in targets if one.hole is not None), None)
+    return replace(_mean_of(targets), dataset=" + ".join(one.dataset for one in targets), kind="cross")
+
+
+def _mean_of(sets: Sequence[Comparison]) -> Comparison:
+    """The macro mean of comparisons of the same two arms."""
+    bare = replace(sets[0], contrast=None, hole=None)
+    hole = next((one.hole for one in sets if one.hole is not None), None)
     if hole is not None:
         return replace(bare, seeds=(), delta_plcc=(), hole=hole)
+    shared = [seed for seed in sets[0].seeds if all(seed in one.seeds for one in sets)]
+    if any(len(one.seeds) != len(shared) for one in sets):
+        why = "the sets have different seeds finished: run the missing cells first"
+        return replace(bare, seeds=(), delta_plcc=(), hole=Undefined(why, bare.runs))
     return replace(
         bare,
-        runs=tuple(dict.fromkeys(run for one in targets for run in one.runs)),
-        delta_plcc=tuple(np.mean([one.delta_plcc for one in targets], axis=0).tolist()),
-        contrast=statistics.macro([one.found for one in targets]),
+        runs=tuple(dict.fromkeys(run for one in sets for run in one.runs)),
+        delta_plcc=tuple(np.mean([one.delta_plcc for one in sets], axis=0).tolist()),
+        contrast=statistics.macro([one.found for one in sets]),
     )
 
 
 def _marked(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Marks on the decisive comparisons (own test, targets together), p adjusted by Holm over all of them."""
     decisive = [at for at, one in enumerate(comparisons) if one.kind != "target"]
-    ps = [comparisons[at].found.p if comparisons[at].has_interval else math.nan for at in decisive]
+    ps = [statistics.marking_p(comparisons[at].found) if comparisons[at].has_interval else math.nan for at in decisive]
     adjusted = dict(zip(decisive, statistics.holm(ps), strict=True))
     return [
         replace(one, mark=_mark(one, adjusted[at])) if at in adjusted else one for at, one in enumerate(comparisons)

@@ -85,9 +85,11 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines to copy into a shell."""
+    """Lines to copy: into a shell, unless the language says otherwise. fold: collapsed until opened."""
 
     text: str
+    language: str = "bash"
+    fold: bool = False
 
 
 @dataclass(frozen=True)

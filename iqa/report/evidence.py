@@ -1,6 +1,5 @@
 """What the runs left behind, asked by stage, arm, seed and key. Nothing here loads a model or invents a number."""
 
-import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from iqa.report.document import Atom, Cell, Missing, Number, Text, Undefined
+from iqa.report.predictions import Predictions, read_predictions
 from iqa.tracking.run import metric_name
 
 FINISHED = "FINISHED"
@@ -48,17 +48,6 @@ Fetch = Callable[[str, str], Path]
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """One model on one data set: image names, units, opinion scores and predictions, (n,) each, sorted by name."""
-
-    paths: tuple[str, ...]
-    units: np.ndarray
-    scores: np.ndarray
-    values: np.ndarray
-    run: str
-
-
-@dataclass(frozen=True)
 class Evidence:
     """Rows, histories and artifacts of one experiment, and the experiment's own declaration."""
 
@@ -91,8 +80,15 @@ class Evidence:
         keys = {key for row in self.rows if row.tags.get("stage") == stage for key in row.metrics}
         return declared if tested(declared, "srcc") in keys else Path(declared).name or declared
 
-    def title(self, arm: str) -> str:
-        return self.experiment["arms"][arm].get("title") or arm
+    @property
+    def folds(self) -> list[str]:
+        """The folds of its own data by name; one without a name where it is not split into folds."""
+        return [str(fold) for fold in self.experiment.get("folds", ())] or [""]
+
+    def title(self, name: str) -> str:
+        """Of an arm, or of a group of arms."""
+        told = self.experiment["arms"].get(name) or self.experiment.get("groups", {}).get(name, {})
+        return told.get("title") or name
 
     @cached_property
     def ranked(self) -> list[Row]:
@@ -100,25 +96,34 @@ class Evidence:
         return sorted(self.rows, key=lambda row: (row.start or 0, row.run_id))
 
     @cached_property
-    def cells(self) -> dict[tuple[str, str, str], Row]:
-        """(stage, arm, seed) → its newest finished run. Newest, never best."""
+    def cells(self) -> dict[str, Row]:
+        """Title of a place in the matrix → its run: as the experiment says, else the newest finished. Never best."""
         finished = [row for row in self.ranked if row.status == FINISHED]
-        return {
-            (row.tags.get("stage", ""), row.tags.get("arm", ""), str(row.tags.get("seed", ""))): row for row in finished
-        }
+        told = self.experiment.get("runs")
+        if told is not None:
+            by_id = {row.run_id: row for row in finished}
+            return {title: by_id[run] for title, run in told.items() if run in by_id}
+        kinds = ("stage", "arm", "seed", "fold")
+        places = [tuple(str(row.tags.get(kind, "")) for kind in kinds) for row in finished]
+        return {describe(*place): row for place, row in zip(places, finished, strict=True)}
 
-    def run(self, stage: str, arm: str, seed: int) -> Row | None:
-        """The newest finished run of a cell; the pretraining is the one that the fine-tuning started from."""
-        own = self.cells.get((stage, arm, str(seed)))
+    def run(self, stage: str, arm: str, seed: int, fold: str | None = None) -> Row | None:
+        """A cell's run, in the first fold if none is named; pretraining is the one that fine-tuning started from."""
+        place = self.folds[0] if fold is None else fold
+        own = self.cells.get(describe(stage, arm, seed, place))
         if stage != "pretrain":
             return own
-        tuned = self.cells.get(("finetune", arm, str(seed)))
+        tuned = self.cells.get(describe("finetune", arm, seed, place))
         weights = str(tuned.params.get("model.weights", "")) if tuned else ""
         return next((row for row in self.ranked if weights.startswith(f"runs:/{row.run_id}")), own)
 
     def runs(self, stage: str, arm: str) -> list[Row]:
-        """The finished runs of an arm, by seed."""
-        return [row for seed in self.seeds if (row := self.run(stage, arm, seed))]
+        """The finished runs of an arm, by seed and fold; targets are tested with the first fold's models."""
+        places = [(seed, fold) for seed in self.seeds for fold in self.folds_of(stage)]
+        return [row for seed, fold in places if (row := self.run(stage, arm, seed, fold))]
+
+    def folds_of(self, stage: str) -> list[str]:
+        return self.folds[:1] if stage == "evaluate" else self.folds
 
     @cached_property
     def pretrained(self) -> list[str]:
@@ -136,10 +141,10 @@ class Evidence:
         """The stage that tests on `dataset`: fine-tuning on its own data, evaluation on all others."""
         return "finetune" if dataset == self.own else "evaluate"
 
-    def command(self, stage: str, arm: str, seed: int) -> str:
+    def command(self, stage: str, arm: str, seed: int, fold: str = "") -> str:
         """What fills this cell: its own command, or the experiment's, which reuses whatever is finished."""
         commands = self.experiment.get("commands", {})
-        return commands.get(describe(stage, arm, seed)) or self.whole
+        return commands.get(describe(stage, arm, seed, fold)) or self.whole
 
     @property
     def whole(self) -> str:
@@ -151,13 +156,17 @@ class Evidence:
 
     def missing(self, stage: str, arm: str) -> list[Missing]:
         """A command for each seed of `arm` that has no finished run of `stage`."""
-        return [Missing(self.command(stage, arm, seed)) for seed in self.seeds if not self.run(stage, arm, seed)]
+        places = [(seed, fold) for seed in self.seeds for fold in self.folds_of(stage)]
+        empty = [place for place in places if not self.run(stage, arm, *place)]
+        return [Missing(self.command(stage, arm, *place)) for place in empty]
 
-    def predictions(self, stage: str, arm: str, seed: int, dataset: str) -> Predictions | Undefined:
+    def predictions(
+        self, stage: str, arm: str, seed: int, dataset: str, fold: str | None = None, kind: str = "predictions/{}.csv"
+    ) -> Predictions | Undefined:
         """A model's answers, or why they are not there (its run must have finished)."""
-        row = self.run(stage, arm, seed)
+        row = self.run(stage, arm, seed, fold)
         assert row is not None, f"no finished run of {describe(stage, arm, seed)}"
-        artifact = f"predictions/{dataset}.csv"
+        artifact = kind.format(dataset)
         try:
             path = self.fetch(row.run_id, artifact)
             return read_predictions(path, row.run_id)
@@ -165,29 +174,14 @@ class Evidence:
             return Undefined(f"{artifact} of run {row.run_id} cannot be read ({error})", (row.run_id,))
 
 
-def describe(stage: str, arm: str, seed: int | str) -> str:
-    """The description of a cell: the key of `experiment["commands"]`."""
-    return f"{arm} {stage} seed {seed}"
+def describe(stage: str, arm: str, seed: int | str, fold: str = "") -> str:
+    """The description of a cell: the key of `experiment["commands"]` and `experiment["runs"]`."""
+    return f"{arm} {stage} seed {seed}" + (f" fold {fold}" if fold else "")
 
 
 def tested(dataset: str, measure: str) -> str:
     """The metric's key, in the spelling that the store takes."""
     return metric_name(f"test/{dataset}/{measure}")
-
-
-def read_predictions(path: Path, run: str) -> Predictions:
-    """predictions/<dataset>.csv (path, group, score, prediction); an image without a group is its own unit.
-
-    Raises ValueError for an empty file and for scores that are no finite numbers.
-    """
-    with open(path, encoding="utf-8", newline="") as file:
-        lines = sorted(csv.DictReader(file), key=lambda line: line["path"])
-    numbers = np.array([(float(line["score"]), float(line["prediction"])) for line in lines]).reshape(-1, 2)
-    if not len(lines) or not np.isfinite(numbers).all():
-        bad = int((~np.isfinite(numbers)).any(axis=1).sum())
-        raise ValueError(f"{bad} of its {len(lines)} images have a score or prediction that is no finite number")
-    units = np.array([line.get("group") or line["path"] for line in lines])
-    return Predictions(tuple(line["path"] for line in lines), units, numbers[:, 0], numbers[:, 1], run)
 
 
 def one(evidence: Evidence, row: Row, key: str, template: str = "{0:.4f}") -> Atom:
@@ -207,8 +201,16 @@ def mean(evidence: Evidence, stage: str, arm: str, key: str, digits: int = 4, un
     undefined = [atom for atom in atoms if isinstance(atom, Undefined)]
     if undefined:
         return (undefined[0],)
-    values = [atom.values[0] for atom in atoms if isinstance(atom, Number)]
+    values = by_seed([atom.values[0] for atom in atoms if isinstance(atom, Number)], rows)
     return (duration(values, rows, key) if key == "cost/hours" else spread(values, rows, key, digits, unit),)
+
+
+def by_seed(values: Sequence[float], rows: Sequence[Row]) -> list[float]:
+    """Of values of single runs the mean of each seed's folds, so that a spread is one over seeds."""
+    found: dict[str, list[float]] = {}
+    for at, (value, row) in enumerate(zip(values, rows, strict=True)):
+        found.setdefault(str(row.tags.get("seed", f"run {at}")), []).append(value)
+    return [float(np.mean(of_seed)) for of_seed in found.values()]
 
 
 def spread(values: Sequence[float], rows: Sequence[Row], key: str, digits: int = 4, unit: Unit = PLAIN) -> Number:
@@ -234,9 +236,12 @@ def count(evidence: Evidence, stage: str, arm: str) -> Cell:
     rows = evidence.runs(stage, arm)
     if not rows:
         return tuple(evidence.missing(stage, arm)[:1]) or (Text("no seeds are declared"),)
+    wanted = len(evidence.seeds) * len(evidence.folds_of(stage))
+    folds = f" × {len(evidence.folds)} folds" if len(evidence.folds_of(stage)) > 1 else ""
+    whole = f"{len(evidence.seeds)}{folds}"
     found = Number(
         (float(len(rows)),),
-        f"{{0:.0f}} of {len(evidence.seeds)}" if len(rows) < len(evidence.seeds) else "{0:.0f}",
+        f"{{0:.0f}} of {wanted}" if len(rows) < wanted else "{0:.0f}" if not folds else f"{{0:.0f}} ({whole})",
         tuple(row.run_id for row in rows),
         f"finished {stage} runs",
     )

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from iqa.report import plots
+from iqa.report import looks, plots
 from iqa.report.claims import Comparison
 from iqa.report.document import Figure, Missing, Panel, Paragraph, Section, say, slug
-from iqa.report.evidence import Evidence, Predictions, Row, tested
+from iqa.report.evidence import Evidence, Row, tested
+from iqa.report.predictions import Predictions
 from iqa.report.results import ordering_families
 
 Curves = dict[str, dict[int, list[tuple[int, float]]]]  # line name → seed → (epoch, value)
@@ -23,7 +24,7 @@ def visualisations(evidence: Evidence, comparisons: Sequence[Comparison]) -> Sec
     parts.append(Section("Predicted against given quality", scatters))
     if evidence.pretrained:
         parts.append(Section("Ordering by family", (ordering(evidence),)))
-    return Section("Visualisations", (), tuple(parts))
+    return Section("Visualisations", (), (*parts, *looks.looks(evidence)))
 
 
 def curves(evidence: Evidence, stage: str, arms: Sequence[str], key: str) -> Curves:

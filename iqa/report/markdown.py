@@ -59,7 +59,7 @@ def _section(section: Section, level: int, links: Links, used: dict[str, str]) -
 
 def _block(block: Block, links: Links, used: dict[str, str]) -> str:
     if isinstance(block, Code):
-        return f"```bash\n{block.text}\n```"
+        return f"```{block.language}\n{block.text}\n```"
     if isinstance(block, Table):
         return f"{cell(block.caption, links, used)} ([csv](tables/{block.name}.csv))\n\n{table(block, links, used)}"
     if isinstance(block, Figure):

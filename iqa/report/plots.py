@@ -109,9 +109,13 @@ def scatter(scores: np.ndarray, predictions: np.ndarray, title: str, colour: int
 
 
 def dots(
-    values: Mapping[str, Mapping[str, Sequence[float]]], families: Sequence[str], title: str, order: Sequence[str]
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    families: Sequence[str],
+    title: str,
+    order: Sequence[str],
+    axis: str = "Share of pairs in the right order",
 ) -> bytes:
-    """A line for each family, a dot for each seed of each arm, on the scale from chance to 1."""
+    """A line for each family, a dot for each seed of each arm, on the scale from one half (or the lowest) to 1."""
     with canvas((4.3, 1.3 + 0.36 * len(families))) as (axes, png):
         lowest = 0.5
         for index, (name, by_family) in enumerate(values.items()):
@@ -125,7 +129,7 @@ def dots(
             look = {"color": PALETTE[at], "marker": MARKERS[at]}
             axes.scatter(x, y, s=26, alpha=0.75, lw=0, label=label(name), **look, zorder=3, clip_on=False)
         axes.set_yticks(range(len(families)), [label(family) for family in families])
-        axes.set(xlabel="Share of pairs in the right order", title=words(title), xlim=(lowest - 0.02, 1.005))
+        axes.set(xlabel=axis, title=words(title), xlim=(lowest - 0.02, 1.005))
         axes.set_ylim(len(families) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
         if len(values) > 1:

@@ -108,24 +108,26 @@ def _unfinished(evidence: Evidence) -> list[Paragraph]:
 def _repeated(evidence: Evidence) -> list[Paragraph]:
     """Cells that finished more than once: the newest counts."""
     keys = [
-        (row.tags.get("stage"), row.tags.get("arm"), row.tags.get("seed"))
+        tuple(str(row.tags.get(kind, "")) for kind in ("stage", "arm", "seed", "fold"))
         for row in evidence.ranked
         if row.status == FINISHED
     ]
     return [
-        Paragraph(
-            say(f"{describe(str(stage), str(arm), str(seed))} has {times} finished runs; the newest is shown."), "item"
-        )
-        for (stage, arm, seed), times in sorted(Counter(keys).items(), key=str)
-        if times > 1 and stage and arm
+        Paragraph(say(f"{describe(*place)} has {times} finished runs; the newest is shown."), "item")
+        for place, times in sorted(Counter(keys).items(), key=str)
+        if times > 1 and place[0] and place[1]
     ]
 
 
 def _code(evidence: Evidence) -> list[Paragraph]:
     used = [row for row in evidence.ranked if row.status == FINISHED]
+    other = tuple(evidence.experiment.get("other_code", ()))
     dirty = tuple(row.run_id for row in used if _is_true(row.tags.get("git.dirty")))
     commits = {row.tags["git.commit"] for row in used if row.tags.get("git.commit")}
     found = []
+    if other:
+        text = Text(f"{len(other)} of {len(used)} runs", other)
+        found.append(Paragraph(say(text, " were made by other code and reused on request (accept_code)."), "item"))
     if dirty:
         text = Text(f"{len(dirty)} of {len(used)} runs", dirty)
         found.append(Paragraph(say(text, " were made from a working tree with uncommitted changes."), "item"))

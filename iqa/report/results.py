@@ -8,7 +8,8 @@ import numpy as np
 from iqa import statistics
 from iqa.report.claims import Comparison, delta_srcc, mismatch, sentence
 from iqa.report.document import Cell, Number, Paragraph, Quoted, Section, Table, Text, Undefined, say, slug
-from iqa.report.evidence import Evidence, Predictions, count, duration, mean, one, tested
+from iqa.report.evidence import Evidence, count, duration, mean, one, tested
+from iqa.report.predictions import Predictions
 
 # Published numbers (trained on KonIQ-10k; SRCC, PLCC per test set). None was re-run here.
 TRAINED_ON = "koniq"
@@ -229,24 +230,31 @@ def arm_interval(evidence: Evidence, arm: str) -> Cell:
         low, high = (end.values[0] for end in ends if isinstance(end, Number))
         what = f"95% interval of {key} over units, logged by the run"
         return (Number((low, high), "[{0:.3f}, {1:.3f}]", (rows[0].run_id,), what, ("low", "high")),)
-    return (
-        _crossed_interval([evidence.predictions("finetune", arm, seed, evidence.own) for seed in seeds], evidence.own),
-    )
+    folds = evidence.folds_of("finetune")
+    seeds = [seed for seed in seeds if all(evidence.run("finetune", arm, seed, fold) for fold in folds)]
+    if not seeds:
+        return tuple(evidence.missing("finetune", arm)[:1])
+    answers = [[evidence.predictions("finetune", arm, s, evidence.own, fold) for s in seeds] for fold in folds]
+    return (_crossed_interval(answers, evidence.own),)
 
 
-def _crossed_interval(found: Sequence[Predictions | Undefined], dataset: str) -> Number | Undefined:
-    hole = mismatch(found, dataset)
-    if hole is not None:
-        return hole
-    models = [answer for answer in found if isinstance(answer, Predictions)]
-    scores, runs = models[0].scores, tuple(model.run for model in models)
-    values = np.stack([model.values for model in models])
-    contrast = statistics.crossed(values, np.broadcast_to(scores, values.shape), scores, models[0].units)
+def _crossed_interval(folds: Sequence[Sequence[Predictions | Undefined]], dataset: str) -> Number | Undefined:
+    """The interval of a mean SRCC over seeds and units, and over folds where there are several."""
+    contrasts, runs = [], []
+    for found in folds:
+        hole = mismatch(found, dataset)
+        if hole is not None:
+            return hole
+        models = [answer for answer in found if isinstance(answer, Predictions)]
+        scores, values = models[0].scores, np.stack([model.values for model in models])
+        contrasts.append(statistics.crossed(values, np.broadcast_to(scores, values.shape), scores, models[0].units))
+        runs += [model.run for model in models]
+    contrast = contrasts[0] if len(contrasts) == 1 else statistics.macro(contrasts)
     if not np.isfinite(contrast.low):
-        return Undefined(contrast.why, runs)
+        return Undefined(contrast.why, tuple(runs))
     ends = (1 + contrast.low, min(1 + contrast.high, 1.0))
     what = f"95% interval of the mean SRCC on {dataset}, seeds and units crossed"
-    return Number(ends, "[{0:.3f}, {1:.3f}]", runs, what, ("low", "high"))
+    return Number(ends, "[{0:.3f}, {1:.3f}]", tuple(runs), what, ("low", "high"))
 
 
 def _quoted_row(name: str, numbers: tuple[str, str], source: str) -> tuple[Cell, ...]:

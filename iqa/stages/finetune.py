@@ -14,7 +14,7 @@ from iqa import batches, checkpoint, datasets, encoders, machine, optim, trackin
 from iqa.config import FinetuneConfig, flatten
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
-from iqa.stages import lineage
+from iqa.stages import lineage, looking, probing
 from iqa.stages.scoring import correlations, predict, report_set, save_model
 from iqa.stages.training import Epoch, State, described, epochs, loaded, pixels_to, prepare, resume, scaled
 
@@ -35,6 +35,8 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
     model = build(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = State(model, optimizer_of(model, config))
     resume(state, run.folder, device)
+    if state.step == 0 and len(parts["validation"]):  # before its weights move; validation chooses the strength
+        probing.probe(model.encoder, parts, config.crops.size, config.seed, run, device)
     yield from train(state, parts, config, run, device)
     best = checkpoint.read(run.folder / "best" / f"step-{state.own['best_epoch']:09d}", kind="training")
     model.load_state_dict(best["weights"])
@@ -199,3 +201,4 @@ def finish(
     model_id = run.model(f"{test.name}-{config.seed}", folder, flatten(config))
     predictions = predict(model, test, config.crops.size, config.crops.grid**2, device)
     report_set(run, predictions, test, own["best_epoch"], model_id, pretraining["families"])
+    looking.look(model, test, config.crops.size, run, device)

@@ -1,7 +1,8 @@
 """Statistics of the verdict: crossed variance components, their companions, and the marks.
 
 One file, one noun: `ranks` (Spearman, influence, interval), `crossed` (the contrast that decides), `verdict`
-(Holm, marks), `epochs` (to a target), `power`, `raters` (the ceiling); `bootstrap` and `pitman_morgan` stand beside.
+(Holm, marks), `epochs` (to a target), `power`, `raters` (the ceiling), `ridge` (probes of frozen features);
+`bootstrap` and `pitman_morgan` stand beside.
 """
 
 from .bootstrap import Bootstrap, crossed_bootstrap, macro_bootstrap
@@ -11,12 +12,16 @@ from .pitman_morgan import PitmanMorgan, pitman_morgan
 from .power import ASSUMED, Plan, Spread, minimum_detectable, planned, power, spread_of
 from .ranks import interval, srcc_influence
 from .raters import Ceiling, rater_ceiling
-from .verdict import MARGIN_ACROSS, MARGIN_KONIQ, Part, claim_p, holm, mark
+from .ridge import Probe, probe, ridge
+from .verdict import ALPHA, FEWEST_PAIRS, MARGIN_ACROSS, MARGIN_KONIQ, OPEN, Part, claim_p, holm, mark, marking_p
 
 __all__ = [
+    "ALPHA",
     "ASSUMED",
+    "FEWEST_PAIRS",
     "MARGIN_ACROSS",
     "MARGIN_KONIQ",
+    "OPEN",
     "Bootstrap",
     "Ceiling",
     "Contrast",
@@ -24,6 +29,7 @@ __all__ = [
     "Part",
     "PitmanMorgan",
     "Plan",
+    "Probe",
     "Spread",
     "claim_p",
     "crossed",
@@ -34,13 +40,16 @@ __all__ = [
     "macro",
     "macro_bootstrap",
     "mark",
+    "marking_p",
     "minimum_detectable",
     "nadeau_bengio",
     "paired_t",
     "pitman_morgan",
     "planned",
     "power",
+    "probe",
     "rater_ceiling",
+    "ridge",
     "spread_of",
     "srcc_influence",
 ]

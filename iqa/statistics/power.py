@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .crossed import Contrast, satterthwaite, total_variance
+from .verdict import trusted
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def spread_of(contrast: Contrast) -> Spread:
 
 
 def planned(spreads: Sequence[Spread], units: Sequence[int], pairs: int) -> Plan:
-    """Expected V and df of the macro mean over sets with these spreads and unit counts; one set: lists of one.
+    """Expected V and the marks' df of the macro mean over sets with these spreads and unit counts; one set: [one].
 
     The sets share their models: the mean of the `seeds` is taken as if a good seed were good on all of them.
     """
@@ -57,7 +58,7 @@ def planned(spreads: Sequence[Spread], units: Sequence[int], pairs: int) -> Plan
     v_s = (sum(spread.seeds for spread in spreads) / k) ** 2 / pairs + v_e
     by_set = [(spread.units**2 / n / k**2 + e, n) for spread, n, e in zip(spreads, units, interaction, strict=True)]
     v = total_variance(v_s, sum(v_i for v_i, _ in by_set), v_e)
-    return Plan(v, satterthwaite(v, v_s, pairs, by_set) if v > 0 else math.inf)
+    return Plan(v, trusted(satterthwaite(v, v_s, pairs, by_set), pairs) if v > 0 else math.inf)
 
 
 def power(delta: float, plan: Plan, alpha: float = 0.05) -> float:

@@ -1,0 +1,90 @@
+"""What an experiment declares beside its arms: groups to choose from, contrasts, claims, tables of ablations."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from iqa.config import Section, unknown
+
+if TYPE_CHECKING:
+    from iqa.experiment.matrix import Experiment
+
+FOLDS = (0, 5)  # protocols that datasets can split by
+
+
+class Group(Section):
+    """Arms that differ in one rate: the one with the best mean validation SRCC stands for the group."""
+
+    title: str
+    arms: Annotated[tuple[str, ...], Field(min_length=2)]  # in the order of the rate
+
+
+class Contrast(Section):
+    """A difference that the report shows; a claim decides one of them. Sides are arms or groups."""
+
+    name: str
+    treatment: str
+    baseline: str
+    note: str = ""  # shown beside it, such as "as specified"
+
+
+class Claim(Section):
+    """A sentence that the report marks ✓, ✗, ≈ or ?, by the rule of its measure."""
+
+    title: str
+    contrast: str
+    measure: Literal["cross", "own", "epochs", "probe"]
+
+
+class AblationRow(Section):
+    """A row of an ablation's table."""
+
+    label: str
+    arm: str
+    note: str = ""
+
+
+class Ablation(Section):
+    """A table without marks: arms that differ in one respect."""
+
+    title: str
+    what: str  # the heading of its first column
+    rows: Annotated[tuple[AblationRow, ...], Field(min_length=1)]
+
+
+def faults_of(experiment: "Experiment") -> list[str]:
+    """A sentence for every name that nothing bears, and for folds that no protocol makes."""
+    found = [*_names(experiment), *_spenders(experiment)]
+    if experiment.folds not in FOLDS:
+        found.append(f"folds: {experiment.folds}: data can be split into {FOLDS[1]} folds, or not (0).")
+    both = sorted(set(experiment.groups) & set(experiment.arms))
+    found += [f"group {name} is also an arm: give it another name." for name in both]
+    return found
+
+
+def _spenders(experiment: "Experiment") -> Iterator[str]:
+    """Arms that spend on fine-tuning what another pretrains with: that other has to pretrain, and they must not."""
+    for own, taker in experiment.arms.items():
+        giver = experiment.arms.get(taker.spends)
+        if taker.spends and (giver is None or giver.pretrain is None or taker.pretrain is not None):
+            yield (
+                f"arm {own} spends what '{taker.spends}' pretrains with: name an arm that has a pretraining, "
+                f"and give {own} none."
+            )
+
+
+def _names(experiment: "Experiment") -> Iterator[str]:
+    arms, sides = list(experiment.arms), [*experiment.arms, *experiment.groups]
+    for name, group in experiment.groups.items():
+        yield from (f"group {name}: {unknown('arm', arm, arms)}" for arm in group.arms if arm not in arms)
+    for contrast in experiment.contrasts:
+        for side in (contrast.treatment, contrast.baseline):
+            if side not in sides:
+                yield f"contrast {contrast.name}: {unknown('arm', side, sides)}"
+    declared = [contrast.name for contrast in experiment.contrasts]
+    for claim in experiment.claims:
+        if claim.contrast not in declared:
+            yield f"claim '{claim.title}': {unknown('contrast', claim.contrast, declared)}"
+    for table in experiment.ablations:
+        yield from (f"ablation {table.title}: {unknown('arm', r.arm, arms)}" for r in table.rows if r.arm not in arms)

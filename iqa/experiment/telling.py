@@ -1,0 +1,39 @@
+"""What the report is told about an experiment beside its runs."""
+
+from typing import TYPE_CHECKING, Any
+
+from iqa import datasets, stages
+from iqa.experiment import cells
+from iqa.experiment.matrix import Plan
+
+if TYPE_CHECKING:
+    from iqa.experiment.running import Outcome
+
+
+def describe(plan: Plan, outcome: "Outcome", command: str) -> dict[str, Any]:
+    """The experiment as `report.build` takes it: plain values only, so that a bundle can carry them."""
+    experiment = plan.experiment
+    tuning = plan.finetuning(next(iter(experiment.arms)), experiment.seeds[0], fold=experiment.parts[0])
+    done = {title: outcome.done[key] for title, key in outcome.placed.items() if key in outcome.done}
+    return {
+        "name": experiment.name,
+        "title": experiment.title,
+        "preset": plan.preset,
+        "command": command,
+        "declaration": experiment.declaration,
+        "demonstration": experiment.demonstration,
+        "arms": {name: {"title": arm.title, "pretrain": arm.pretrain} for name, arm in experiment.arms.items()},
+        "groups": {name: group.model_dump(mode="json") for name, group in experiment.groups.items()},
+        "seeds": list(experiment.seeds),
+        "folds": list(experiment.parts) if experiment.folds else [],
+        "contrasts": [contrast.model_dump() for contrast in experiment.contrasts],
+        "claims": [claim.model_dump() for claim in experiment.claims],
+        "ablations": [table.model_dump(mode="json") for table in experiment.ablations],
+        "data": datasets.load(**tuning.data.model_dump()).name,  # as in metrics: a folder's own name
+        "targets": [one.name for one in stages.targets(plan.evaluation(""))],
+        "runs": {title: result.run_id for title, result in done.items()},
+        "other_code": sorted({result.run_id for result in done.values() if result.other_code}),
+        "commands": {cell.title: cells.repeat(cell) for cell in outcome.cells},
+        "notes": list(experiment.notes),
+        "failed": list(outcome.failed),
+    }

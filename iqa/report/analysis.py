@@ -1,0 +1,190 @@
+"""The seed's analysis: its four claims decided, its hypotheses with their evidence, its conclusions; all by rule."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from iqa.report.claims import MEANING, Comparison, delta_srcc
+from iqa.report.document import Block, Cell, Number, Paragraph, Section, Table, Text, say
+from iqa.report.evidence import Evidence, mean, spread, tested
+from iqa.report.verdicts import Verdict
+
+ADVICE = {
+    "✓": "use the pretrained encoder where this claim is what matters",
+    "✓ small": "the gain is real but small: weigh it against the hours of pretraining",
+    "✗": "do not pretrain this way for this purpose",
+    "≈": "pretraining makes no difference that matters here: save its hours",
+    "?": "undecided: more seed pairs or larger test sets are needed before any advice",
+}
+
+
+def analysis(evidence: Evidence, verdicts: Sequence[Verdict], comparisons: Sequence[Comparison]) -> Section:
+    """Does pretraining help, and why (or why not)?"""
+    parts = [Section("Does it help? The claims", _claims(evidence, verdicts))]
+    parts.append(Section("Why does it work (or not)?", (why(evidence, comparisons),)))
+    return Section("Analysis", (), tuple(parts))
+
+
+def _claims(evidence: Evidence, verdicts: Sequence[Verdict]) -> tuple[Block, ...]:
+    if not verdicts:
+        return (Paragraph(say("This experiment declares no claims, so none is marked.")),)
+    declaration = str(evidence.experiment.get("declaration", ""))[:12]
+    caption = say(
+        "Claims declared before the first result (declaration ",
+        Text(declaration, code=True),
+        "). p: the largest of the claim's parts; adjusted by Holm over all claims. Marks: ✓ better, ✓ small better by "
+        "less than 0.003, ✗ worse, ≈ equal within the margin, ? undecided.",
+    )
+    rows = tuple(_row(number, one) for number, one in enumerate(verdicts, start=1))
+    table = Table("claims", caption, ("Claim", "Mark", "p", "p adjusted", "Evidence"), rows, stack=True)
+    notes = [
+        Paragraph(say(f"{number}. ", *extra), "item") for number, one in enumerate(verdicts, 1) for extra in one.extra
+    ]
+    void = [Paragraph(say(Text(verdicts[0].void, strong=True), "."))] if verdicts[0].void else []
+    return (table, *void, *notes)
+
+
+def _row(number: int, one: Verdict) -> tuple[Cell, ...]:
+    head = (say(f"{number}. {one.title}"), say(Text(one.mark, strong=True)))
+    if one.hole is not None:
+        return (*head, say("–"), say("–"), (one.hole,))
+    return (*head, _p(one.p, one, "unadjusted"), _p(one.adjusted, one, "adjusted by Holm"), one.words)
+
+
+def _p(value: float, one: Verdict, what: str) -> Cell:
+    if not np.isfinite(value):
+        return say("–")
+    return (Number((value,), "{0:.3f}" if value >= 0.001 else "{0:.1e}", one.runs, f"p of '{one.title}', {what}"),)
+
+
+def why(evidence: Evidence, comparisons: Sequence[Comparison]) -> Table:
+    """Each hypothesis of the seed beside the numbers that speak for or against it."""
+    rows = [
+        (say("Quality-aware representations"), say("probes of the frozen encoders"), _probes(evidence)),
+        (say("Domain mismatch"), say("gain on degraded sets against the others"), _domains(evidence, comparisons)),
+        (say("Better (or worse) initialisation"), say("validation SRCC after epoch 1"), _first_epoch(evidence)),
+        (say("Insufficient pretraining epochs"), say("slope from 10 to 20 epochs"), _elsewhere("ablate", evidence)),
+        (
+            say("The loss needs tuning"),
+            say("ablation of the loss, study of its weights"),
+            _elsewhere("ablate", evidence),
+        ),
+        (say("The encoder's rate"), say("interaction of the gain with the rate"), _rate(evidence)),
+    ]
+    caption = say("The seed's hypotheses and the evidence that this experiment has for each.")
+    return Table("hypotheses", caption, ("Hypothesis", "Looked at", "Evidence"), tuple(rows), stack=True)
+
+
+def _by_arm(evidence: Evidence, key: str, digits: int = 4) -> Cell:
+    cells: list = []
+    for arm in evidence.arms:
+        cells += ["; " if cells else "", f"{evidence.title(arm)} ", *mean(evidence, "finetune", arm, key, digits)]
+    return say(*cells)
+
+
+def _probes(evidence: Evidence) -> Cell:
+    return _by_arm(evidence, "probe/100/srcc")
+
+
+def _domains(evidence: Evidence, comparisons: Sequence[Comparison]) -> Cell:
+    """ΔSRCC of every target beside its kind, so that synthetic and authentic sets can be told apart."""
+    shown = [one for one in comparisons if one.kind in ("target", "cross") and "+" not in one.dataset]
+    cells: list = []
+    for one in shown:
+        kind = "degraded on purpose" if _degraded(evidence, one) else "authentic"
+        cells += ["; " if cells else "", f"{one.dataset} ({kind}) ", one.hole or delta_srcc(one)]
+    return say(*cells) if cells else say("no target sets")
+
+
+def _degraded(evidence: Evidence, one: Comparison) -> bool:
+    """Whether a set names the degradation of its images."""
+    if not one.seeds:
+        return False
+    answer = evidence.predictions("evaluate", one.treatment, one.seeds[0], one.dataset)
+    return any(getattr(answer, "families", ()))
+
+
+def _first_epoch(evidence: Evidence) -> Cell:
+    cells: list = []
+    for arm in evidence.arms:
+        rows = evidence.runs("finetune", arm)
+        firsts = [dict(evidence.history(row.run_id, "val/srcc")).get(1, float("nan")) for row in rows]
+        kept = [(value, row) for value, row in zip(firsts, rows, strict=True) if np.isfinite(value)]
+        shown: Cell = tuple(evidence.missing("finetune", arm)[:1]) or say("undefined")
+        if kept:
+            values, runs = zip(*kept, strict=True)
+            shown = (spread(values, runs, "val/srcc after epoch 1"),)
+        cells += ["; " if cells else "", f"{evidence.title(arm)} ", *shown]
+    return say(*cells)
+
+
+def _rate(evidence: Evidence) -> Cell:
+    if evidence.experiment.get("groups"):
+        return say("see the choice of the encoder rate, above")
+    return say("one rate here; ", Text("mlflow run . -P preset=paper", code=True), " has the grid")
+
+
+def _elsewhere(entry: str, evidence: Evidence) -> Cell:
+    if evidence.experiment.get("ablations"):
+        return say("see the ablation studies, below")
+    preset = evidence.experiment.get("preset", "demo")
+    return say("to fill: ", Text(f"mlflow run . -e {entry} -P preset={preset}", code=True))
+
+
+def ablations(evidence: Evidence) -> Section:
+    """The seed's three tables: means and spreads without marks; or the command that makes them."""
+    tables = evidence.experiment.get("ablations", ())
+    if not tables:
+        preset = evidence.experiment.get("preset", "demo")
+        command = Text(f"mlflow run . -e ablate -P preset={preset}", code=True)
+        return Section("Ablation studies", (Paragraph(say("Pretraining epochs, degradations, loss: ", command)),))
+    own, parts = evidence.own, []
+    for number, told in enumerate(tables, start=1):
+        rows = tuple(
+            (
+                say(row["label"]),
+                *(mean(evidence, "finetune", row["arm"], tested(own, key)) for key in ("srcc", "plcc")),
+                mean(evidence, "pretrain", row["arm"], "cost/hours") if row["arm"] in evidence.pretrained else say("–"),
+                say(row.get("note", "") or "–"),
+            )
+            for row in told["rows"]
+        )
+        caption = say(
+            f"Test part of {own}, mean ± std over seeds, all at one encoder rate; a comparison without marks."
+        )
+        columns = (told["what"], "SRCC", "PLCC", "Pretraining time", "Notes")
+        parts.append(Section(told["title"], (Table(f"ablation-{number}", caption, columns, rows, stack=True),)))
+    return Section("Ablation studies", (), tuple(parts))
+
+
+def conclusions(evidence: Evidence, verdicts: Sequence[Verdict]) -> Section:
+    """A finding and an advice for each claim, from its mark."""
+    if not verdicts:
+        return Section("Conclusions", (Paragraph(say("Without claims there is nothing to conclude.")),))
+    findings = tuple(Paragraph(_finding(number, one), "item") for number, one in enumerate(verdicts, start=1))
+    advice = tuple(
+        Paragraph(say(f"{number}. {one.title}: {ADVICE[one.mark]}."), "item") for number, one in enumerate(verdicts, 1)
+    )
+    further = [
+        "longer pretraining and single degradations: the ablations above",
+        "more degradations: families= takes any of the families that the documentation lists",
+        "other backbones: encoder= takes any model with four stages at strides 4, 8, 16, 32",
+        "other data for pretraining: pretrain.data= and pretrain.data_root=",
+        "loss weights and margins: the study loss_weights",
+    ]
+    work = tuple(Paragraph(say(text), "item") for text in further)
+    bias = (
+        (Paragraph(say(str(evidence.experiment["demonstration"]))),) if evidence.experiment.get("demonstration") else ()
+    )
+    parts = (
+        Section("Key findings", (*bias, *findings)),
+        Section("Recommendations", (*bias, *advice)),
+        Section("Future work", work),
+    )
+    return Section("Conclusions", (), parts)
+
+
+def _finding(number: int, one: Verdict) -> Cell:
+    if one.hole is not None:
+        return say(f"{number}. {one.title}: ? undecided, since ", one.hole)
+    return say(f"{number}. {one.title}: {one.mark} {MEANING[one.mark]}. ", *one.words)

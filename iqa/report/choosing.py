@@ -1,0 +1,102 @@
+"""Tuned against tuned: the arm that validation chooses from a group, and what the other rates would have given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from iqa import statistics
+from iqa.report.document import Atom, Number, Paragraph, Section, Table, Text, say
+from iqa.report.evidence import Evidence, Row, by_seed, mean
+
+KEY = "best/val_srcc"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The arm that stands for a name, or the hole in its place; edge: it is the first or last of its grid."""
+
+    arm: str
+    hole: Atom | None = None
+    edge: bool = False
+
+
+def chosen(evidence: Evidence, name: str) -> Chosen:
+    """An arm stands for itself; a group for its arm with the highest mean validation SRCC over all declared seeds.
+
+    Every arm of the group needs all its seeds first: an arm with a lucky half is not chosen.
+    """
+    group = evidence.experiment.get("groups", {}).get(name)
+    if group is None:
+        return Chosen(name)
+    arms = list(group["arms"])
+    holes = [hole for arm in arms for hole in evidence.missing("finetune", arm)]
+    if holes:
+        return Chosen("", holes[0])
+    means = [_validation(evidence, arm) for arm in arms]
+    if not np.isfinite(means).any():
+        return Chosen("", Text(f"no arm of {name} has a defined validation SRCC"))
+    best = int(np.nanargmax(means))
+    return Chosen(arms[best], edge=best in (0, len(arms) - 1))
+
+
+def partner(evidence: Evidence, contrast: dict, arm: str) -> str:
+    """The treatment's arm at the place of its grid at which the baseline's `arm` stands in its own."""
+    groups = evidence.experiment.get("groups", {})
+    ours, theirs = (groups.get(contrast[side], {}).get("arms", ()) for side in ("treatment", "baseline"))
+    return ours[list(theirs).index(arm)] if arm in theirs and len(ours) == len(theirs) else ""
+
+
+def section(evidence: Evidence) -> list[Section]:
+    """Which arm stands for each group, with the validation values that chose it."""
+    groups = evidence.experiment.get("groups", {})
+    if not groups:
+        return []
+    rows, words = [], []
+    for name in groups:
+        found = chosen(evidence, name)
+        if found.edge:
+            edge = (
+                f"{evidence.title(name)}: {evidence.title(found.arm)} is at the edge of its grid; wider may be better."
+            )
+            words.append(Paragraph(say(edge), "item"))
+        for arm in groups[name]["arms"]:
+            mark = found.hole or Text("chosen" if found.arm == arm else "–", strong=found.arm == arm)
+            values = mean(evidence, "finetune", arm, KEY)
+            rows.append((say(evidence.title(name)), say(evidence.title(arm)), values, (mark,)))
+    caption = say("Each group's rate, chosen by the mean over seeds of the selected epoch's validation SRCC.")
+    table = Table("chosen", caption, ("Group", "Arm", "Validation SRCC", "Choice"), tuple(rows), stack=True)
+    return [Section("Choice of the encoder rate", (table, *words, *_interaction(evidence)))]
+
+
+def _interaction(evidence: Evidence) -> list[Paragraph]:
+    """Does the gain depend on the rate? Validation gain at the highest rate minus the one at the lowest, by seed."""
+    groups = evidence.experiment.get("groups", {})
+    found = []
+    for contrast in evidence.experiment.get("contrasts", ()):
+        sides = [groups.get(contrast[side], {}).get("arms", ()) for side in ("treatment", "baseline")]
+        if not all(sides) or len(sides[0]) != len(sides[1]):
+            continue
+        ends = [(sides[0][at], sides[1][at]) for at in (0, -1)]
+        rows = [[evidence.runs("finetune", arm) for arm in pair] for pair in ends]
+        flat = [runs for pair in rows for runs in pair]
+        if any(len(runs) != len(flat[0]) or len(runs) < 2 for runs in flat):
+            continue
+        low, high = (np.array(_values(pair[0])) - np.array(_values(pair[1])) for pair in rows)
+        gain = statistics.paired_t(high - low)
+        runs = tuple(row.run_id for part in flat for row in part)
+        values, parts = (gain.delta, gain.low, gain.high), ("mean", "low", "high")
+        if not np.isfinite(values).all():
+            continue
+        number = Number(values, "{0:+.4f} [{1:+.4f}, {2:+.4f}]", runs, "gain at the last rate minus the first", parts)
+        text = f"Interaction of {contrast['name']} with the rate (validation SRCC, last rate minus first): "
+        found.append(Paragraph(say(text, number, "."), "item"))
+    return found
+
+
+def _validation(evidence: Evidence, arm: str) -> float:
+    return float(np.mean(_values(evidence.runs("finetune", arm))))
+
+
+def _values(rows: Sequence[Row]) -> list[float]:
+    return by_seed([row.metrics.get(KEY, float("nan")) for row in rows], rows)

@@ -1,0 +1,121 @@
+"""Which cells a command may compute, what a plan says of them, what a declaration's hash covers."""
+
+import pytest
+
+from iqa import experiment
+from iqa.config import ConfigError
+from iqa.experiment import matrix, planning, running
+
+FILE = """
+title: Toy
+preset: smoke
+seeds: [0, 1, 2]
+folds: FOLDS
+arms:
+  baseline: {title: ImageNet}
+  again: {title: The same, finetune: {}}
+  pretrained: {title: Pretrained, pretrain: {}}
+groups:
+  tuned: {title: Tuned, arms: [baseline, again]}
+contrasts:
+  - {name: pretraining, treatment: pretrained, baseline: tuned}
+claims:
+  - {title: Better, contrast: pretraining, measure: own}
+"""
+
+
+@pytest.fixture
+def planned(tmp_path):
+    def make(folds=0, text=FILE):
+        (tmp_path / "toy.yaml").write_text(text.replace("FOLDS", str(folds)))
+        return experiment.plan(str(tmp_path / "toy.yaml"), "", "", {"data": "sample"})
+
+    return make
+
+
+def test_arms_that_agree_share_their_cell_and_both_places_show_it(planned, home):
+    plan = planned()
+    outcome = running.steps(plan, lambda cell, found: None)
+    assert outcome.placed["baseline finetune seed 0"] == outcome.placed["again finetune seed 0"]
+    assert len(outcome.cells) == 6  # three seeds of one shared fine-tuning and one pretraining
+
+
+def test_every_run_carries_the_declarations_hash_which_words_do_not_change(planned):
+    plan = planned()
+    cell = next(running.chain(plan, "baseline", 0, "", running.Outcome()))
+    assert cell.tags["experiment.hash"] == plan.experiment.declaration
+    reworded = planned(text=FILE.replace("title: Toy", "title: Other"))
+    more = planned(text=FILE.replace("[0, 1, 2]", "[0, 1, 2, 3]"))
+    assert reworded.experiment.declaration == plan.experiment.declaration != more.experiment.declaration
+
+
+def test_folds_are_places_of_their_own_split_inside_both_stages_and_targets_see_the_first(planned):
+    plan = planned(5)
+    titles = list(running.titles(plan))
+    assert sum(" finetune " in title for title in titles) == 3 * 3 * 5
+    assert sum(" evaluate " in title for title in titles) == 3 * 3
+    for told in (plan.finetuning("baseline", 0, fold="3"), plan.pretraining("pretrained", 0, "3")):
+        assert (told.data.protocol, told.data.fold) == ("kfold-5", 3)
+
+
+def test_only_and_force_choose_by_title(planned):
+    cells = list(running.chain(planned(), "baseline", 1, "", running.Outcome()))
+    assert running.Choice().may(cells[0]) and not running.Choice().again(cells[0])
+    assert running.Choice(only="pretrained *, * seed 1").may(cells[0])
+    assert not running.Choice(only="baseline finetune seed 0").may(cells[0])
+    assert running.Choice(force="all").again(cells[0]) and running.Choice(force="base*").again(cells[0])
+
+
+def test_a_plan_counts_places_shared_cells_and_what_the_seeds_can_decide(planned, home):
+    said = "\n".join(planning.lines(planned(), running.Choice()))
+    assert "finetune     9 places, 0 done" in said and "share a cell" in said
+    assert "3 finetune cells to compute; no finished run like them tells the cost" not in said
+    assert "6 finetune cells to compute" in said  # the pretrained ones have no key before their encoder is there
+    assert "3 seed pairs find a true ΔSRCC of" in said
+
+
+def test_the_commands_of_a_plan_are_one_line_a_missing_cell(planned, home):
+    lines = list(planning.commands(planned(), running.Choice(), ["--experiment=toy.yaml"]))
+    assert lines[0] == "iqa main --experiment=toy.yaml '--only=baseline finetune seed 0'"
+    assert not any("again finetune" in line for line in lines)
+    assert sum("pretrain seed" in line for line in lines) == 3
+
+
+def test_two_seed_pairs_can_decide_nothing_and_the_plan_says_so(planned, home):
+    plan = planned()
+    few = plan.model_copy(update={"experiment": plan.experiment.model_copy(update={"seeds": (0, 1)})})
+    assert any("decide nothing" in line for line in planning.decidable(few))
+
+
+def test_a_pattern_that_names_no_cell_is_refused(planned, home):
+    with pytest.raises(ValueError, match="names no cell"):
+        experiment.part(planned(), show=print, say=print, choice=running.Choice(only="nobody"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("arms: [baseline, again]", "arms: [baseline, agian]", "did you mean 'again'"),
+        ("baseline: tuned}", "baseline: tunde}", "did you mean 'tuned'"),
+        ("contrast: pretraining", "contrast: pretaining", "did you mean 'pretraining'"),
+        ("folds: FOLDS", "folds: 3", "5 folds, or not"),
+        ("  tuned: {", "  baseline: {", "also an arm"),
+    ],
+)
+def test_a_declaration_that_names_nothing_is_refused(planned, old, new, fault):
+    with pytest.raises(ConfigError, match=fault):
+        planned(text=FILE.replace(old, new))
+
+
+def test_the_ablations_are_nine_rows_of_seven_arms():
+    told = matrix.read("ablations")
+    assert sum(len(table.rows) for table in told.ablations) == 9 and len(told.arms) == 7
+
+
+def test_the_paper_compares_both_sides_over_one_grid_of_rates():
+    plan = experiment.plan("paper", "", "", {})
+    rates = [
+        [plan.finetuning(arm, 0).optim.encoder_lr_ratio for arm in group.arms]
+        for group in plan.experiment.groups.values()
+    ]
+    assert rates[0] == rates[1] == [0.02, 0.1, 0.4] and len(plan.experiment.claims) == 4

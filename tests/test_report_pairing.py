@@ -1,0 +1,76 @@
+"""Predictions of anybody against anybody's, and run against run."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from iqa.report import ReportError, differing, latex, pairing
+from iqa.report.document import Missing, Number, Table, say
+
+
+@pytest.fixture
+def files(tmp_path):
+    def write(name, lines, header="image,mos,pred"):
+        (tmp_path / name).write_text("\n".join([header, *lines]) + "\n")
+        return tmp_path / name
+
+    return write
+
+
+def rows(shift):
+    return [f"{i:02d}.png,{i / 20},{i / 20 + shift * ((i * 7) % 5) / 10}" for i in range(20)]
+
+
+def test_two_files_are_compared_by_the_verdicts_statistic(files):
+    said = list(pairing.compare([files("a.csv", rows(0.1))], [files("b.csv", rows(1.0))], resamples=50))
+    assert said[0] == "20 images, 20 units, 1 seed pairs"
+    assert any(line.startswith("ΔSRCC +") and "95% interval" in line for line in said)
+    assert any(line.startswith("mark: ?") for line in said)
+
+
+def test_the_order_of_the_lines_does_not_matter(files):
+    one, other = files("a.csv", rows(0.1)), files("b.csv", rows(1.0)[::-1])
+    turned = files("c.csv", rows(1.0))
+    assert list(pairing.compare([one], [other], 50)) == list(pairing.compare([one], [turned], 50))
+
+
+def test_columns_are_found_by_their_usual_names_and_missing_ones_are_named(files):
+    assert len(pairing.read(files("a.csv", rows(0), "filename,score,prediction")).paths) == 20
+    with pytest.raises(ReportError, match="lacks score"):
+        pairing.read(files("b.csv", rows(0), "image,foo,pred"))
+
+
+def test_files_of_other_images_or_other_scores_are_refused(files):
+    one = files("a.csv", rows(0.1))
+    with pytest.raises(ReportError, match="differ in 1 images"):
+        list(pairing.compare([one], [files("b.csv", rows(0.1)[1:])]))
+    with pytest.raises(ReportError, match="different scores"):
+        list(pairing.compare([one], [files("c.csv", [line.replace(",0.5,", ",0.9,") for line in rows(0.1)])]))
+    with pytest.raises(ReportError, match="1 and 2 files"):
+        list(pairing.compare([one], [one, one]))
+
+
+def test_an_image_named_twice_and_a_word_for_a_number_are_refused(files):
+    with pytest.raises(ReportError, match="more than once"):
+        pairing.read(files("a.csv", [*rows(0), rows(0)[0]]))
+    with pytest.raises(ReportError, match="no number"):
+        pairing.read(files("b.csv", ["a.png,0.1,high"]))
+
+
+def test_two_runs_differ_in_what_they_were_told_and_what_came_out(tmp_path):
+    (tmp_path / "environment.txt").write_text("# python 3.11\nnumpy==2.4.6\n")
+    shared = {"name": "x", "tags": {"git.commit": "c0ffee", "other": "1"}}
+    one = SimpleNamespace(run_id="1", params={"lr": "1", "seed": "0"}, metrics={"test/s/srcc": 0.5}, **shared)
+    other = SimpleNamespace(run_id="2", params={"lr": "2", "seed": "0"}, metrics={"test/s/srcc": 0.75}, **shared)
+    said = list(differing.differences(one, other, lambda run, path: tmp_path / "environment.txt"))
+    assert "config: 1 of 2 differ" in said and "  lr: 1 → 2" in said
+    assert "environment: 0 of 2 differ" in said and "code and machine: 0 of 1 differ" in said
+    assert "  test/s/srcc: 0.5 → 0.75 (+0.25)" in said
+
+
+def test_a_table_becomes_latex_in_which_nothing_is_special():
+    number = Number((0.5, 0.1), "{0:.2f} ± {1:.2f}", ("r",), "x", ("mean", "std"))
+    rows = ((say("50% & a_b"), (number,)), (say("–"), (Missing("iqa run --a=#1"),)))
+    text = latex.table(Table("t", say("Δ"), ("Model", "SRCC"), rows))
+    assert r"50\% \& a\_b & 0.50 $\pm$ 0.10 \\" in text and r"\texttt{iqa run --a=\#1}" in text
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2

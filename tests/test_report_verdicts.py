@@ -1,0 +1,102 @@
+"""The declared claims: what each measure compares, and what leaves a mark open."""
+
+import pytest
+
+from iqa.report import claims, verdicts
+from iqa.report.choosing import chosen
+from iqa.report.document import Missing, plain
+from tests.report_toy import EXPERIMENT, make
+
+CLAIMS = [{"title": m, "contrast": "pretraining", "measure": m} for m in ("cross", "own", "epochs")]
+GROUPED = {
+    "groups": {"tuned": {"title": "Tuned", "arms": ["baseline", "pretrained"]}},
+    "contrasts": [{"name": "pretraining", "treatment": "tuned", "baseline": "baseline"}],
+}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return make(tmp_path)
+
+
+def decided(store, **changes):
+    return {one.measure: one for one in verdicts.decide(store.evidence(claims=CLAIMS, **changes))}
+
+
+def test_every_claim_gets_a_p_adjusted_over_all_of_them_and_a_mark(store):
+    found = decided(store)
+    assert list(found) == ["cross", "own", "epochs"]
+    least, most = sorted(found[measure].p for measure in ("cross", "own"))
+    assert min(one.adjusted for one in found.values()) == pytest.approx(min(1.0, 3 * least))
+    assert max(found[measure].adjusted for measure in ("cross", "own")) == pytest.approx(max(3 * least, 2 * most))
+
+
+def test_pairs_that_agree_exactly_have_no_p_and_decide_nothing(store):
+    found = decided(store)["epochs"]  # each pretrained run starts above the target, each baseline run reaches it alike
+    assert found.parts[0].contrast.why and found.mark == "?"
+
+
+def test_where_claims_are_declared_the_table_of_differences_marks_nothing(store):
+    assert {one.mark for one in claims.compare(store.evidence(claims=CLAIMS))} == {""}
+
+
+def test_fewer_epochs_are_counted_to_the_baselines_mean_final_value_less_the_tolerance(store):
+    found = decided(store)["epochs"]
+    # finals .83, .832, .834: the target is .827; pretrained starts above it, baseline needs its third epoch or second
+    assert "validation SRCC of 0.8270" in plain(found.words) and found.parts[0].margin is None
+    assert found.parts[0].contrast.delta > 0
+
+
+def test_the_hours_of_pretraining_stand_beside_the_epochs(store):
+    assert "Hours, pretraining included: Quality 1.8 min; ImageNet 1.2 min" in plain(decided(store)["epochs"].extra[0])
+
+
+def test_a_claim_without_its_runs_shows_the_command_and_stays_open(store):
+    for seed in EXPERIMENT["seeds"]:
+        store.without("finetune", "pretrained", seed)
+    found = decided(store)
+    assert all(one.mark == "?" for one in found.values())
+    assert isinstance(found["own"].hole, Missing)
+
+
+def test_families_of_groups_used_in_pretraining_are_left_out_of_the_second_half_of_the_cross_claim(store):
+    for row in store.rows:
+        row.params["degrade.families"] = "jpeg"
+        for target in ("optics", "sensor"):
+            file = store.answers(row, target)
+            if file.exists():
+                lines = file.read_text().splitlines()
+                kinds = ["family,level", *(["jpeg2000,1", "lens_blur,1"] * 12)]
+                file.write_text("\n".join(f"{a},{b}" for a, b in zip(lines, kinds, strict=True)) + "\n")
+    whole, kept = decided(store)["cross"].parts
+    assert kept.contrast.N < whole.contrast.N + 1 and kept.contrast.delta != whole.contrast.delta
+
+
+def test_a_run_under_another_declaration_of_this_experiment_voids_every_mark(store):
+    store.rows[0].tags.update({"experiment": "toy", "experiment.hash": "older"})
+    found = decided(store, declaration="newer")
+    assert all(one.mark == "?" and "another declaration" in one.void for one in found.values())
+    store.rows[0].tags["experiment"] = "other"
+    assert not decided(store, declaration="newer")["own"].void
+
+
+def test_a_group_is_its_arm_with_the_best_mean_validation_and_the_edge_is_flagged(store):
+    for row in store.rows:
+        if row.tags["arm"] == "pretrained" and "best/val_srcc" in row.metrics:
+            row.metrics["best/val_srcc"] = 0.95
+    evidence = store.evidence(**GROUPED)
+    assert (chosen(evidence, "tuned").arm, chosen(evidence, "tuned").edge) == ("pretrained", True)
+    assert chosen(evidence, "baseline").arm == "baseline"
+    assert claims.compare(evidence)[0].treatment == "pretrained"
+
+
+def test_a_group_with_a_missing_seed_is_not_chosen_from(store):
+    store.without("finetune", "pretrained", 1)
+    assert chosen(store.evidence(**GROUPED), "tuned").hole is not None
+
+
+def test_the_experiments_own_list_says_which_run_stands_in_a_place(store):
+    shared = store.run("finetune", "baseline", 0)
+    evidence = store.evidence(runs={"pretrained finetune seed 0": shared.run_id})
+    assert evidence.run("finetune", "pretrained", 0) is shared
+    assert evidence.run("finetune", "baseline", 0) is None
