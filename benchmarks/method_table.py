@@ -69,7 +69,8 @@ def fold_of(
     """Run one fold of the experiment, or look at it; its finished fine-tuning runs, and the arms' titles."""
     from iqa import experiment, tracking
 
-    plan = experiment.plan("method", given.preset, given.seeds, rest | {"protocol": f"kfold-{FOLDS}", "data.fold": str(fold)})
+    split = {"protocol": f"kfold-{FOLDS}", "data.fold": str(fold)}
+    plan = experiment.plan("method", given.preset, given.seeds, rest | split)
     show = lambda title, number, record: print(f"fold {fold}: {title}  {number}", flush=True)  # noqa: E731
     if given.look:
         _, outcome = experiment.rewrite(plan, command=said, say=lambda line: None)
