@@ -119,7 +119,8 @@ def test_mlproject_s_parameters_are_the_config_s_flat_names(stage):
 
 @pytest.mark.parametrize("name", sorted(ENTRY_POINTS - set(config.FLAT)))
 def test_the_other_entry_points_share_the_stages_names(name):
-    own = {"preset", "experiment", "seeds", "name", "trials", "action", "cache", "count", "pictures"}
+    own = {"preset", "experiment", "seeds", "name", "trials", "workers", "study", "folds", "arm", "sampler", "pruner"}
+    own |= {"storage", "grace", "action", "cache", "count", "pictures"}
     assert set(mlproject()[name]["parameters"]) - own <= set().union(*config.FLAT.values())
 
 
