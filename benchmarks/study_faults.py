@@ -92,7 +92,7 @@ class Place:
         states = [trial.state.name for trial in search.latest(found)]
         faults = []
         if states != ["COMPLETE"] * trials:
-            faults.append(f"{states.count('COMPLETE')} of {trials} trials complete")
+            faults.append(f"{states.count('COMPLETE')} of {trials} trials complete, the others: {self.lost()}")
         if any(trial.state.name in ("RUNNING", "WAITING") for trial in found):
             faults.append("a trial is left running")
         followers = [number for trial in found for number in trial.system_attrs.get("retry_history", ())[-1:]]
@@ -102,6 +102,11 @@ class Place:
         if any(row.status == "RUNNING" for row in tracking.rows()):
             faults.append("a run is left RUNNING")
         return "; ".join(faults)
+
+    def lost(self) -> str:
+        """What became of the trials that are not complete."""
+        last = [trial for trial in search.latest(self.trials()) if trial.state.name != "COMPLETE"]
+        return ", ".join(f"{trial.number} {trial.state.name} {trial.user_attrs} {trial.system_attrs}" for trial in last)
 
     def clear(self) -> None:
         """End what is left."""

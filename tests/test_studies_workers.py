@@ -118,6 +118,17 @@ def test_a_trial_is_tried_again_until_it_has_taken_too_many_workers_with_it(stud
 
 
 @pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_a_trial_that_gets_on_may_take_any_number_of_workers(study):
+    attempted(study)
+    for number in range(claims.DEATHS + 3):
+        study.tell(number, state=TrialState.FAIL)
+        claims.again(study, study.trials[number])
+        study.ask().report(0.5, number)
+    assert claims.deaths(study.trials, study.trials[-1]) == 0 and len(study.trials) == claims.DEATHS + 4
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 def test_being_asked_to_stop_is_no_death_and_a_failure_is_not_tried_again(study):
     for attributes, more in (({"stopped": True}, 1), ({}, 1), ({"reason": "NaN"}, 0)):
         trial = attempted(study, **attributes)

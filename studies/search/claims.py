@@ -24,7 +24,7 @@ from . import choices
 from .database import Database, held, patiently
 from .order import Order, Suggestion
 
-DEATHS = 10  # workers that one trial may take with it
+DEATHS = 10  # workers that one trial may take with it without having reported anything new
 FAILURES = 3  # trials that fail before the first one succeeds: then it is not the values' fault
 FINAL = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -185,9 +185,13 @@ def latest(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def deaths(trials: list[FrozenTrial], trial: FrozenTrial) -> int:
-    """How many workers died over a trial; those that were asked to stop are none."""
-    chain = [*(trials[number] for number in trial.system_attrs.get("retry_history", ())), trial]
-    return sum(not attempt.user_attrs.get("stopped", False) for attempt in chain)
+    """How many workers died over a trial since it last got on; those that were asked to stop are none."""
+    count = known = 0
+    for attempt in [*(trials[number] for number in trial.system_attrs.get("retry_history", ())), trial]:
+        reports = len(attempt.intermediate_values)  # the earlier attempts' among them
+        count = 0 if reports > known else count + (not attempt.user_attrs.get("stopped", False))
+        known = reports
+    return count
 
 
 def reason(trial: FrozenTrial) -> str:
