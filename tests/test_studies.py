@@ -110,6 +110,7 @@ def test_a_study_that_goes_on_draws_what_one_without_a_pause_draws(toys, home):
         assert toys("--trials=5", "--pruner=none") == toys("--trials=13", "--pruner=none") == 0
     second = optuna.load_study(study_name="encoder_lr_ratio-smoke", storage=f"sqlite:///{home}/second/optuna.db")
     assert [trial.params for trial in second.trials] == whole
+    assert len({params["encoder_lr_ratio"] for params in whole}) == 13  # and no two trials draw the same
 
 
 def test_the_same_name_with_another_space_or_setting_is_refused_with_the_difference(toys, capsys, monkeypatch):
