@@ -82,13 +82,14 @@ def nothing() -> Iterator[None]:
     yield None
 
 
-def pruning(name: str, preset: str, data: str, trials: int) -> bool:
+def pruning(name: str, preset: str, data: str, trials: int, more: list[str]) -> bool:
     """Print time and best value with and without Hyperband; whether it is as fast and as good as it has to be."""
     took, best = {}, {}
     for pruner in ("hyperband", "none"):
         with place() as environment:
             words = [f"--name={name}", f"--preset={preset}", f"--trials={trials}", f"--pruner={pruner}"]
             words += [f"--data={Path(data).resolve() if Path(data).is_dir() else data}"] if data else []
+            words += more
             took[pruner] = seconds("entrypoints.study", words, environment)
             found = [
                 one for one in search.attempts(STUDY, environment["OPTUNA_STORAGE"]) if one.state.name == "COMPLETE"
@@ -111,9 +112,10 @@ def main() -> int:
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--data", default="", help="a folder; the preset's own")
     parser.add_argument("--trials", type=int, default=20)
-    given = parser.parse_args()
-    good = cost(given.trials) if given.what == "cost" else pruning(given.name, given.preset, given.data, given.trials)
-    return int(not good)
+    given, more = parser.parse_known_args()  # what follows goes to the study
+    if given.what == "cost":
+        return int(not cost(given.trials))
+    return int(not pruning(given.name, given.preset, given.data, given.trials, more))
 
 
 if __name__ == "__main__":

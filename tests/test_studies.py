@@ -200,6 +200,7 @@ def test_the_best_trial_becomes_a_preset_that_a_stage_takes(toys, home, photos, 
     assert told.optim.encoder_lr_ratio == kept(home).best_params["encoder_lr_ratio"]
     assert (told.optim.epochs, told.data.name, told.crops.size) == (4, str(photos), 64)
     text = (home / "encoder_lr_ratio-smoke.yaml").read_text()
+    assert yaml.safe_load(text)["finetune"]["optim.epochs"] == 4  # a number, though the command gave a word
     assert text.startswith("# The best of the study") and set(yaml.safe_load(text)) == set(config.STAGES)
 
 

@@ -56,9 +56,5 @@ def sections(order: Order, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
         stage: values | config.dotted(stage, given[stage]) | config.dotted(stage, own[stage])
         for stage, values in config.read_preset(order.preset).items()
     }
-    return {stage: {name: plain(value) for name, value in told.items()} for stage, told in merged.items()}
-
-
-def plain(value: Any) -> Any:
-    """A value as YAML has it."""
-    return list(value) if isinstance(value, tuple) else value
+    typed = {stage: config.flatten(config.build(stage, told)) for stage, told in merged.items()}
+    return {stage: {name: typed[stage][name] for name in told} for stage, told in merged.items()}
