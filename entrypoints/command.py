@@ -32,6 +32,13 @@ def parse(description: str | None, argv: list[str], **flags: str) -> tuple[argpa
     return known, overrides(rest)
 
 
+def whole(name: str, text: str, unset: int) -> int:
+    """A whole number from 1 on. Raises ValueError."""
+    if text and not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ValueError(f"{name} = '{text}': give a whole number from 1 on.")
+    return int(text or unset)
+
+
 def overrides(words: list[str]) -> dict[str, str]:
     """["--a.b", "1", "--c=2"] → {"a.b": "1", "c": "2"}. Raises ValueError for anything else."""
     values: dict[str, str] = {}

@@ -120,8 +120,9 @@ def test_mlproject_s_parameters_are_the_config_s_flat_names(stage):
 
 @pytest.mark.parametrize("name", sorted(ENTRY_POINTS - set(config.FLAT)))
 def test_the_other_entry_points_share_the_stages_names(name):
-    own = {"preset", "experiment", "seeds", "name", "trials", "treatment", "baseline", "commands"}
-    own |= {"only", "force", "accept_code", "check", "bundle", "action", "cache", "count", "pictures"}
+    own = {"preset", "experiment", "seeds", "name", "trials", "workers", "study", "folds", "arm", "sampler", "pruner"}
+    own |= {"storage", "grace", "action", "cache", "count", "pictures"}
+    own |= {"treatment", "baseline", "commands", "only", "force", "accept_code", "check", "bundle"}
     assert set(mlproject()[name]["parameters"]) - own <= set().union(*config.FLAT.values())
 
 

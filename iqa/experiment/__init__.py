@@ -1,25 +1,34 @@
 """The experiment: a file of arms × seeds → cells cached by content hash → nested runs and a report."""
 
 from iqa.experiment import planning, rechecking
-from iqa.experiment.cells import Cell, Result, cell, compute, folder_of
-from iqa.experiment.matrix import Experiment, Plan, plan, read
-from iqa.experiment.running import Choice, Outcome, part, rewrite, run
+from iqa.experiment.cells import Cell, Result, cell, compute, finished, identities, opened, records, runs_folder
+from iqa.experiment.matrix import Arm, Experiment, Plan, by_stage, plan, read, read_seeds
+from iqa.experiment.running import FAULTS, REPORTS, Choice, Outcome, part, rewrite, run
 
 __all__ = [
+    "FAULTS",
+    "REPORTS",
+    "Arm",
     "Cell",
     "Choice",
     "Experiment",
     "Outcome",
     "Plan",
     "Result",
+    "by_stage",
     "cell",
     "compute",
-    "folder_of",
+    "finished",
+    "identities",
+    "opened",
     "part",
     "plan",
     "planning",
     "read",
+    "read_seeds",
     "rechecking",
+    "records",
     "rewrite",
     "run",
+    "runs_folder",
 ]

@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -103,23 +104,34 @@ def finished(cell: Cell, accept_code: bool = False) -> Result | None:
 
 def compute(cell: Cell, *, parent: str | None = None, show: Show | None = None, command: str = "") -> Result:
     """Run a cell to its end, going on where an interrupted or failed attempt stopped."""
-    folder = folder_of(cell)
-    tags = cell.tags | {"iqa.command": command or repeat(cell)}
-    tags |= {f"machine.{name}": str(value) for name, value in machine.describe().items()}
-    params = flatten(cell.config)
-    with tracking.open_run(cell.stage, folder, name=cell.title, params=params, tags=tags, parent=parent) as run:
-        write_config(run, cell)
-        for number, record in enumerate(stage_of(cell.stage)(cell.config, run), start=1):
+    with opened(cell, parent=parent, command=command) as run:
+        for number, record in enumerate(records(cell, run), start=1):
             if show is not None:
-                show(cell.title, number, record)
+                show(cell.title, int(record.get("epoch", number)), record)  # a resumed one does not begin at 1
         return Result(run.run_id, reused=False)
 
 
-def folder_of(cell: Cell) -> Path:
-    """The folder of the unfinished attempt at this cell, else of a new one: runs/STAGE-KEY/N."""
+def opened(cell: Cell, *, parent: str | None = None, command: str = "", fresh: bool = False) -> tracking.Run:
+    """The run of a cell, to be used as a context; fresh: a new attempt, whatever an unfinished one has left."""
+    tags = cell.tags | {"iqa.command": command or repeat(cell)}
+    tags |= {f"machine.{name}": str(value) for name, value in machine.describe().items()}
+    params = flatten(cell.config)
+    folder = folder_of(cell, fresh)
+    return tracking.open_run(cell.stage, folder, name=cell.title, params=params, tags=tags, parent=parent)
+
+
+def records(cell: Cell, run: tracking.Run) -> Iterator[dict[str, float]]:
+    """The records of a cell's stage in its open run; closing this closes the stage."""
+    write_config(run, cell)
+    with closing(stage_of(cell.stage)(cell.config, run)) as stage:
+        yield from stage
+
+
+def folder_of(cell: Cell, fresh: bool = False) -> Path:
+    """The folder of the unfinished attempt at this cell, else (or if fresh) of a new one: runs/STAGE-KEY/N."""
     top = runs_folder() / f"{cell.stage}-{cell.key[:12]}"
     tried = sorted((int(path.name) for path in top.glob("[0-9]*") if path.name.isdigit()), reverse=True)
-    if tried and not tracking.is_finished(top / str(tried[0])):
+    if tried and not fresh and not tracking.is_finished(top / str(tried[0])):
         return top / str(tried[0])
     return top / str(tried[0] + 1 if tried else 1)
 

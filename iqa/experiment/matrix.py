@@ -115,12 +115,20 @@ def read(name: str) -> Experiment:
 def plan(name: str, preset: str, seeds: str, overrides: dict[str, Any]) -> Plan:
     """The experiment as this command wants it; without a name the preset's, without either the demo.
 
-    An override STAGE.FIELD goes to that stage, a bare FIELD to every stage that has it. Raises ConfigError.
+    Raises ConfigError.
     """
     stem = Path(preset).stem
     experiment = read(name or SHARED.get(stem, stem) or "demo")
     if seeds or stem in FEWER:
         experiment = experiment.model_copy(update={"seeds": read_seeds(seeds) if seeds else FEWER[stem]})
+    return Plan(experiment=experiment, preset=preset or experiment.preset, overrides=by_stage(overrides))
+
+
+def by_stage(overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{stage: its overrides}: STAGE.FIELD goes to that stage, a bare FIELD to every stage that has it.
+
+    Raises ConfigError for a name that no stage has.
+    """
     sorted_out: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
     faults = []
     for given, value in ((name, value) for name, value in overrides.items() if value != UNSET):
@@ -134,7 +142,7 @@ def plan(name: str, preset: str, seeds: str, overrides: dict[str, Any]) -> Plan:
     if faults:
         raise ConfigError("\n".join(faults))
     sorted_out["evaluate"].pop("weights", None)  # the experiment evaluates its own models
-    return Plan(experiment=experiment, preset=preset or experiment.preset, overrides=sorted_out)
+    return sorted_out
 
 
 def read_seeds(text: str) -> tuple[int, ...]:

@@ -1,9 +1,9 @@
 """Stages: generators from a config, one record an epoch, already logged and saved, then the stage's artifacts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
-Stage = Callable[[Any, Any], Iterator[dict[str, float]]]
+Stage = Callable[[Any, Any], Generator[dict[str, float], None, None]]
 
 
 def targets(config: Any) -> list[Any]:

@@ -20,7 +20,7 @@ from iqa.stages.training import Epoch, State, described, epochs, loaded, pixels_
 
 
 def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
-    """Yield each epoch's metrics; then test the best epoch, and leave the artifact `model`."""
+    """Yield each epoch's metrics and number; then test the best epoch, and leave the artifact `model`."""
     began = time.monotonic()
     device = prepare(config.compute)
     manifest = loaded(config.data, config.crops.size, "train", "test").labelled()
@@ -122,7 +122,7 @@ def train(
         test = correlations(curve, parts["test"], f"test/{parts['test'].name}/epoch_")
         run.metrics(test, epoch.number)
         model.train()
-        yield record | test
+        yield record | test | {"epoch": epoch.number}
 
 
 def extra_epochs(config: FinetuneConfig, count: int) -> int:

@@ -1,10 +1,11 @@
 """Runs, their journal, their artifacts: the only place that knows MLflow, but for the served model.
 
 A run is a folder with a journal; everything is written there first and shipped to the tracking store in the
-background. See journal (the format), run (opening, the verbs, ending), shipping, reading, store, lock, signals,
-provenance.
+background. See journal (the format), run (opening, the verbs, ending), adoption (of what others began), shipping,
+reading, store, lock, signals, provenance.
 """
 
+from iqa.tracking.adoption import abandon, adopt, stand_in
 from iqa.tracking.journal import Journal, JournalError
 from iqa.tracking.lock import Busy
 from iqa.tracking.reading import RunRow, compare_url, fetch, history, logged_model, resolve, row, rows, url
@@ -23,6 +24,8 @@ __all__ = [
     "Stopped",
     "StoreError",
     "Unshipped",
+    "abandon",
+    "adopt",
     "compare_url",
     "fetch",
     "handle_signals",
@@ -33,6 +36,7 @@ __all__ = [
     "resolve",
     "row",
     "rows",
+    "stand_in",
     "stop_requested",
     "sync",
     "url",

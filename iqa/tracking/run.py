@@ -282,6 +282,8 @@ def outcome(error: BaseException | None) -> tuple[str, dict[str, str]]:
     if isinstance(error, Stopped | KeyboardInterrupt):
         number = error.signal if isinstance(error, Stopped) else signal.SIGINT
         return "KILLED", {"iqa.reason": str(error) or "Interrupted.", "iqa.stopped": signal.Signals(number).name}
+    if isinstance(error, GeneratorExit):
+        return "KILLED", {"iqa.reason": "Its study closed it before its end.", "iqa.stopped": "closed"}
     sentence = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     return "FAILED", {"iqa.reason": sentence}
 

@@ -1,0 +1,54 @@
+"""Runs that another process began: gone on with from this machine, joined, or ended in its place."""
+
+import logging
+import os
+from pathlib import Path
+
+from iqa.tracking import lock, store
+from iqa.tracking.journal import Journal
+
+logger = logging.getLogger("iqa")
+
+
+def adopt(folder: Path, run_id: str, stage: str, name: str) -> bool:
+    """Make a folder that has no journal yet go on with a run that was begun on another machine.
+
+    False if it has a journal, or this store no such run. Raises Busy if another process holds the folder.
+    """
+    held = lock.hold(folder)
+    try:
+        journal = Journal(folder)
+        run = None if journal.begin else store.find_run(run_id)
+        if run is None:
+            return False
+        parent = run.data.tags.get("mlflow.parentRunId")
+        journal.start(stage=stage, name=name, experiment=run.info.experiment_id, parent=parent)
+        journal.append("joined", run=run_id, experiment=run.info.experiment_id, store=store.shown(store.uri()))
+        journal.sync()
+        return True
+    finally:
+        lock.release(folder, held)
+
+
+def stand_in(run_id: str, stage: str, name: str) -> None:
+    """The run that `mlflow run` made for this process, if any, only joins another: name and tag it so.
+
+    `mlflow run` ends it when we are gone, and our tables leave it out.
+    """
+    given = os.environ.pop("MLFLOW_RUN_ID", "")
+    if given not in ("", run_id):
+        store.take_over(given, stage, name, {"iqa.continues": run_id})
+
+
+def abandon(run_id: str, reason: str) -> bool:
+    """End a run whose process is gone, as KILLED with the reason; False if it had ended, or the store fails."""
+    try:
+        run = store.find_run(run_id)
+        if run is None or run.info.status != "RUNNING":
+            return False
+        store.client().set_tag(run_id, "iqa.reason", reason)
+        store.client().set_terminated(run_id, "KILLED")
+    except store.troubles() as error:
+        logger.warning("The run %s of a process that is gone still shows as running: %s", run_id, error)
+        return False
+    return True

@@ -1,0 +1,162 @@
+"""Who works on a study: one process leads, and shows it in its parent run; every other one joins."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+
+from iqa import experiment, machine, tracking
+
+from . import summary
+from .claims import Desk
+from .database import patiently, stop_if_asked
+from .opening import opened
+from .order import Order
+from .worker import Say, work
+
+LOOK = 1.0  # seconds between two looks: at the workers, or for the parent run that another process opens
+DEATHS = 5  # of each worker, one after the other without a finished trial: then something kills them all
+RUN, PUBLISHED = "run", "published"  # attributes of a study: its parent run; how many attempts that shows
+
+Launch = Callable[[], BaseProcess]
+
+
+def run(order: Order, address: str, grace: int, workers: int, launch: Launch, say: Say) -> float:
+    """Search until order.trials trials are over, going on where the study of this name stopped, beside whoever else
+    works on it; returns the best validation value.
+
+    grace: seconds of silence after which a worker counts as dead. launch: starts one more worker, the same command in
+    a process of its own. Raises ValueError for bad input, before anything is written.
+    """
+    order.check()
+    leave_with_parent()
+    desk = opened(order, address, grace)
+    lead = desk.database.lock(f"lead {order.study}")
+    leading = patiently(lead.take)
+    try:
+        if leading:
+            direct(desk, workers, launch, say)
+        else:
+            join(desk, workers, launch, say)
+            if multiprocessing.parent_process() is None and not published(desk) and patiently(lead.take):
+                leading = True
+                inherit(desk, launch, say)
+        return told(desk, say)
+    finally:
+        if leading:
+            lead.leave()
+        desk.database.close()
+
+
+def direct(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
+    """Open the parent run, or the one of who led before, have the trials computed, and show the study there."""
+    order, study = desk.order, desk.study
+    name = f"study {order.study}"
+    folder = experiment.runs_folder() / f"study-{order.study}" / "parent"
+    known = study.user_attrs.get(RUN, "")
+    if known:
+        tracking.adopt(folder, known, "study", name)
+    declared = order.declared()
+    tags = {"stage": "study", "study": order.study, "preset": order.preset, "iqa.command": order.command}
+    if order.arm:
+        tags["arm"] = order.arm
+    params = declared["settings"] | {f"space.{one}": text for one, text in declared["space"].items()}
+    params |= {"sampler": order.sampler, "pruner": order.pruner}
+    with tracking.open_run("study", folder, name=name, params=params, tags=tags, reopen=True) as parent:
+        patiently(lambda: study.set_user_attr(RUN, parent.run_id))
+        labour(desk, parent.run_id, workers, launch, say, lambda: summary.progress(parent, desk.trials()))
+        for row in tracking.rows(filter=f"tags.study = '{order.study}' AND attributes.status = 'RUNNING'"):
+            if row.run_id != parent.run_id:
+                tracking.abandon(row.run_id, "Its worker is gone; another one went on with the trial.")
+        shown = experiment.REPORTS / f"study-{order.study}"
+        summary.publish(parent, desk, shown)
+        say(f"plots and table: {shown}, and in the run {tracking.url(parent.run_id)}")
+    patiently(lambda: study.set_user_attr(PUBLISHED, len(desk.trials())))
+
+
+def inherit(desk: Desk, launch: Launch, say: Say) -> None:
+    """Show a study whose leader is gone; a leader that lost its lock in an outage is not, and does it itself."""
+    try:
+        direct(desk, 1, launch, say)
+    except tracking.Busy as held:
+        say(f"the study is shown by the process that leads it: {held}")
+
+
+def join(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
+    """Compute trials for a study that another process leads."""
+    while RUN not in patiently(lambda: desk.study.user_attrs):
+        stop_if_asked()
+        time.sleep(LOOK)
+    parent = desk.study.user_attrs[RUN]
+    tracking.stand_in(parent, "study", f"study {desk.order.study} (joined)")
+    say(f"joining the study {desk.order.study}, run {parent}")
+    labour(desk, parent, workers, launch, say, lambda: None)
+
+
+def labour(desk: Desk, parent: str, workers: int, launch: Launch, say: Say, tick: Callable[[], None]) -> None:
+    """Compute the trials here, in this process or in several."""
+    if workers == 1:
+        work(desk, parent, say, tick)
+    else:
+        supervise(desk, workers, launch, say, tick)
+
+
+def supervise(desk: Desk, workers: int, launch: Launch, say: Say, tick: Callable[[], None]) -> None:
+    """Keep so many workers going until the study is done; they stop when this process does."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, machine.cores() // workers)))
+    team = [launch() for _ in range(workers)]
+    deaths, over = 0, -1
+    try:
+        while team:
+            stop_if_asked()
+            tick()
+            finished = sum(trial.state.is_finished() for trial in desk.trials())
+            deaths, over = (0, finished) if finished > over else (deaths, over)
+            for member in [one for one in team if not one.is_alive()]:
+                team.remove(member)
+                killed = (member.exitcode or 0) < 0
+                deaths += killed
+                if killed and deaths <= DEATHS * workers:
+                    say(f"a worker was killed by {signal.Signals(-(member.exitcode or 0)).name}: another one starts")
+                    team.append(launch())
+            time.sleep(LOOK)
+    finally:
+        for member in team:
+            member.terminate()
+        for member in team:
+            member.join()
+    if not desk.done():
+        raise ValueError("The workers have left before the study was done; what they say of it stands above.")
+
+
+def leave_with_parent() -> None:
+    """In a worker that another process started: ask to stop when that one is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def published(desk: Desk) -> bool:
+    """Whether the parent run shows every attempt already."""
+    return patiently(lambda: desk.study.user_attrs).get(PUBLISHED) == len(desk.trials())
+
+
+def told(desk: Desk, say: Say) -> float:
+    """Say what came out of it."""
+    number = summary.counts(desk.last())
+    kinds = ", ".join(f"{count} {name}" for name, count in number.items() if count)
+    if not number["complete"]:
+        raise ValueError(f"No trial of the study {desk.order.study} was completed ({kinds}).")
+    best = desk.study.best_trial
+    say(f"best of {sum(number.values())} trials ({kinds}): validation SRCC {best.value:.4f} with {best.params}")
+    return best.value

@@ -1,0 +1,91 @@
+"""A trial's steps, as runs of their own: finished ones reused, each computed once however many trials share it."""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from iqa import experiment, tracking
+from iqa.experiment import Cell
+
+from .claims import Claim
+from .database import stop_if_asked
+from .order import Member, Order
+
+CURVE, BEST = "val/srcc", "best/val_srcc"  # validation, never a test set
+GLANCES = (0.5, 5.0)  # seconds between two looks at a step that another trial computes: the first, the longest
+
+Record = dict[str, float]
+Records = Generator[Record | None, None, str]  # None: still at it, nothing to report; at the end the run's id
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What computes the steps of one trial.
+
+    take(cell key): whether this trial may compute that cell now. patience: seconds to wait for a run folder that a
+    process holds which computes no trial of this study: stopped, or an experiment.
+    """
+
+    order: Order
+    claim: Claim
+    parent: str
+    take: Callable[[str], bool]
+    patience: float
+
+    def chain(self, member: Member) -> Generator[Record | None, None, float]:
+        """Pretrain, where the trial does, then fine-tune; yields the latter's records, returns its best validation."""
+        plan = self.order.plan(self.claim.suggestion, member)
+        tags = {"study": self.order.study, "trial": str(self.claim.trial.number), "preset": self.order.preset}
+        encoder = ""
+        pretraining = plan.pretraining("trial", member.seed)
+        if pretraining is not None:
+            run_id = yield from silent(self.settled(experiment.cell("pretrain", pretraining, tags)))
+            encoder = f"runs:/{run_id}/encoder"
+        tuning = plan.finetuning("trial", member.seed, encoder)
+        run_id = yield from self.settled(experiment.cell("finetune", tuning, tags))
+        return tracking.row(run_id).metrics[BEST]
+
+    def settled(self, cell: Cell) -> Records:
+        """Reuse a cell's finished run, else compute it, or wait for the trial that does."""
+        pause, busy_since = GLANCES[0], None
+        while True:
+            ours = self.take(cell.key)  # first, so that nobody finishes it between the two questions
+            found = experiment.finished(cell)
+            if found is not None:
+                yield from replayed(found.run_id)
+                return found.run_id
+            if ours:
+                late = busy_since is not None and time.monotonic() - busy_since > self.patience
+                try:
+                    return (yield from self.computed(cell, fresh=late))
+                except tracking.Busy:
+                    busy_since = busy_since or time.monotonic()
+            yield None
+            stop_if_asked()
+            time.sleep(pause)
+            pause = min(2 * pause, GLANCES[1])
+
+    def computed(self, cell: Cell, fresh: bool) -> Records:
+        """Compute a cell, going on where an interrupted attempt stopped unless it is to be a fresh one."""
+        with experiment.opened(cell, parent=self.parent, fresh=fresh) as run:
+            with closing(experiment.records(cell, run)) as records:
+                yield from records
+            return run.run_id
+
+
+def silent(records: Records) -> Records:
+    """The same without its records."""
+    with closing(records):
+        while True:
+            try:
+                next(records)
+            except StopIteration as end:
+                return end.value
+            yield None
+
+
+def replayed(run_id: str) -> Iterator[Record]:
+    """The validation curve of a finished run."""
+    for epoch, value in tracking.history(run_id, CURVE):
+        yield {"epoch": epoch, CURVE: value}
