@@ -71,6 +71,10 @@ def read(
         try:
             with Image.open(handle, formats=FORMATS) as picture:
                 _check_header(picture, name, max_pixels)
+                if picture.format == "PNG":  # whose checksums load() does not look at
+                    picture.verify()
+            handle.seek(0)
+            with Image.open(handle, formats=FORMATS) as picture:
                 picture.load()  # verify() would accept a truncated JPEG
                 return _tensor(_resized(_rgb(_upright(picture), name), name, size, resample))
         except ImageError:

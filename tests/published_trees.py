@@ -65,7 +65,7 @@ def _agiqa(root: Path) -> int:
     rows = []
     for i in range(COUNT):
         picture(root / "agiqa" / f"DALLE2_{i:03d}.jpg", 300 + i)
-        rows.append(f'DALLE2_{i:03d}.jpg,"a tray, number {i // 2}",,,,{0.3 + 0.35 * i},0.2,3.9,0.3')
+        rows.append(f'DALLE2_{i:03d}.jpg,"a tray, number {i // 2}",,,,{0.3 + 0.35 * i:.2f},0.2,3.9,0.3')
     (root / "agiqa" / "data.csv").write_bytes("\r\n".join([AGIQA, *rows, ""]).encode())
     return COUNT
 

@@ -115,23 +115,25 @@ def damaged(digests: list[str], size: str, resample: str) -> list[str]:
 def _append(data: Path, index: Path, end: int, files: dict[str, Path], size: str, resample: str) -> int:
     """Write the pictures from offset `end` on; the new end. A line of the index follows its pixels to the disk."""
     lines: list[str] = []
-    with data.open("ab") as out, index.open("a") as listing:
+    with data.open("ab", buffering=0) as out, index.open("a") as listing, ThreadPoolExecutor(1) as settler:
 
-        def settle() -> None:
-            out.flush()
+        def settle(written: list[str]) -> None:
             os.fsync(out.fileno())
-            listing.writelines(lines)
+            listing.writelines(written)
             listing.flush()
-            lines.clear()
 
+        settled = settler.submit(settle, [])  # while the disk is busy, decoding goes on
         for digest, pixels in _decoded(files, size, resample):
             body = pixels.numpy().data
-            out.write(body)
+            if out.write(body) != body.nbytes:
+                raise OSError("no room for the whole picture")
             lines.append(f"{digest} {end} {pixels.shape[1]} {pixels.shape[2]} {zlib.crc32(body):08x}\n")
             end += pixels.numel()
             if len(lines) == AT_ONCE:
-                settle()
-        settle()
+                settled.result()
+                settled, lines = settler.submit(settle, lines), []
+        settled.result()
+        settle(lines)
     return end
 
 

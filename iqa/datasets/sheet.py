@@ -1,5 +1,6 @@
 """A csv of unknown make → image names and numbers, with every guess said and every fault collected."""
 
+import codecs
 import csv
 import io
 import math
@@ -70,12 +71,7 @@ def nominal_range(opinions: Sequence[float]) -> tuple[float, float]:
 
 def cells(path: Path, notes: list[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Header and (line number, fields) of each line that is not blank."""
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-        notes.append(f"{path.name} is not UTF-8: read as Latin-1")
+    text = _decoded(path, notes)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     if delimiter != ",":
@@ -88,6 +84,20 @@ def cells(path: Path, notes: list[str]) -> tuple[list[str], list[tuple[int, list
     if len(lines) < 2:
         raise DataError(f"{path} holds no rows: it needs a header and a line for each image")
     return [name.strip() for name in lines[0][1]], lines[1:]
+
+
+def _decoded(path: Path, notes: list[str]) -> str:
+    """The file's text: UTF-8, UTF-16 by its byte order mark, else Latin-1."""
+    content = path.read_bytes()
+    try:
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            text = content.decode("utf-16")
+            notes.append(f"{path.name} is UTF-16")
+            return text
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        notes.append(f"{path.name} is not UTF-8: read as Latin-1")
+        return content.decode("latin-1")
 
 
 def _columns(path: Path, header: list[str], lines: list, notes: list[str]) -> dict[str, int | None]:
