@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -49,13 +50,15 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     losses_of = partial(micro_losses, model, config, device)
     model.train()
     minutes = config.compute.checkpoint_minutes
-    for epoch in epochs(state, run, source, losses_of, schedule, per_epoch, len(train), config.optim, minutes):
-        assert optim.covers(state.optimizer, model)
-        held_out = ordering(model, validation, config, device)
-        record = metrics_of(epoch) | held_out
-        state.own["curve"].append({"epoch": epoch.number} | without_costs(record))
-        run.metrics(record, epoch.number)
-        yield record
+    passes = epochs(state, run, source, losses_of, schedule, per_epoch, len(train), config.optim, minutes)
+    with closing(passes):
+        for epoch in passes:
+            assert optim.covers(state.optimizer, model)
+            held_out = ordering(model, validation, config, device)
+            record = metrics_of(epoch) | held_out
+            state.own["curve"].append({"epoch": epoch.number} | without_costs(record))
+            run.metrics(record, epoch.number)
+            yield record
     final = ordering(model, validation, config, device)
     run.metrics({name.replace("val/", "final/"): value for name, value in final.items()}, config.optim.epochs)
     hours = (time.monotonic() - began) / 3600
@@ -157,6 +160,7 @@ def ordering(
     model.eval()
     for family in degradations.expand(config.degrade.families):
         pairs = batches.held_out(validation, family, crop, config.degrade.heldout)
+        tracking.stop_if_asked()
         parts = [pairs[at : at + at_once] for at in range(0, len(pairs), at_once)]
         views = [score_views(model, batches.degraded(part, levels, crop, device))[:, 0] for part in parts]
         scores = qualiclip.quality(torch.cat(views))

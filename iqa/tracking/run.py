@@ -15,6 +15,7 @@ from iqa.tracking.journal import Journal, last_status
 from iqa.tracking.shipping import STOPPED_PATIENCE, Position, Shipper
 from iqa.tracking.signals import Stopped, stop_requested
 from iqa.tracking.silent import Kept
+from iqa.tracking.stale import reap
 from iqa.tracking.syncing import Unshipped
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class Run:
             self.resumed = bool(self._journal.begin)
             join(self._journal, position, self.opening)
             self._describe()
+            if self.opening.parent is None:
+                reap()
             opened = True
         finally:
             if not opened:
