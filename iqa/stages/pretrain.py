@@ -59,8 +59,9 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
             state.own["curve"].append({"epoch": epoch.number} | without_costs(record))
             run.metrics(record, epoch.number)
             yield record
-    final = ordering(model, validation, config, device)
-    run.metrics({name.replace("val/", "final/"): value for name, value in final.items()}, config.optim.epochs)
+    last = state.own["curve"][-1] if state.own["curve"] else ordering(model, validation, config, device)
+    final = {name.replace("val/", "final/"): value for name, value in last.items() if name.startswith("val/")}
+    run.metrics(final, config.optim.epochs)
     hours = (time.monotonic() - began) / 3600
     run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}, config.optim.epochs)
     origin = {"data": train.digest, "data_name": manifest.name, "seen": lineage.marks(train)}

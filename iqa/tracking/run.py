@@ -43,6 +43,13 @@ class Run:
         return self._journal.run_id
 
     @property
+    def page(self) -> str:
+        """Where MLflow shows this run, offline its folder; no store is asked."""
+        if store.offline():
+            return self.folder.absolute().as_uri()
+        return store.page(self._journal.joined["experiment"], self.run_id)
+
+    @property
     def cell(self) -> str:
         """The key of the cell that this run computes, "" if it is none."""
         return self.opening.tags.get("cell", "")
