@@ -10,7 +10,7 @@ from typing import Any
 from .progress import Progress
 
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
-SWITCHES = ("accept_code", "commands", "check", "offline")  # flags that need no value
+SWITCHES = ("accept_code", "commands", "check", "offline", "yes")  # flags that need no value
 OFFLINE = "true: ask no tracking store, write the journals alone; sync sends them later"
 CHOICE = {
     "only": "titles of the cells to compute, with * and commas: 'pretrained *,* finetune seed 0'",
