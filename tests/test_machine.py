@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
@@ -132,3 +133,29 @@ def test_the_description_names_hardware_and_software_in_plain_values():
     assert {"cpu", "cores", "ram_gb", "gpu", "torch", "cuda", "python", "platform"} <= about.keys()
     assert about["torch"] == torch.__version__ and about["cpu"] and about["cores"] >= 1
     assert json.loads(json.dumps(about)) == about and None not in about.values()
+
+
+def raising(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: torch.empty(10**15),  # as the CPU says it
+        lambda: np.empty(10**15),
+        lambda: raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore lines.")),
+    ],
+)
+def test_memory_that_runs_out_is_one_sentence_with_the_remedy(allocate):
+    with (
+        pytest.raises(machine.MachineError, match="memory ran out.*Give less.") as said,
+        machine.enough_memory("Give less."),
+    ):
+        allocate()
+    assert "\n" not in str(said.value)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    with pytest.raises(RuntimeError, match="shapes"), machine.enough_memory("Give less."):
+        raise RuntimeError("The shapes differ.")
