@@ -2,14 +2,14 @@
 #
 #   make demo [TORCH=cpu] [SYSTEM_TORCH=1] [PYTHON=python3.12]     the whole experiment, small, on built-in data
 #   make test [PYTEST='-k metrics']                               the whole test suite
-#   make browser                                                  the report in headless Chromium, where there is one
+#   make processes                                                what starts `mlflow run`, workers, servers or a browser
 #   make lint                                                     ruff and the type checker
 #   make lock                                                     requirements.lock and conda.yaml from pyproject.toml
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint lock venv
+.PHONY: help demo test processes lint lock venv
 
 PYTHON ?=
 TORCH ?=
@@ -33,9 +33,10 @@ demo: .venv/ready
 test: .venv/ready
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)
 
-# The report in Debian's Chromium, headless (apt install chromium); skipped, and said so, where there is none.
-browser: .venv/ready
-	@$(IN_VENV) IQA_BROWSER=1 python -m pytest -n 0 -rs tests/test_report_browser.py
+# One after the other, since they measure nothing but wait for each other. What needs PostgreSQL or Chromium (Debian:
+# apt install postgresql chromium) is skipped, and said so, where there is none.
+processes: .venv/ready
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 0 -m processes -rs $(PYTEST)
 
 lint: .venv/ready
 	@$(IN_VENV) ruff check .
