@@ -1,5 +1,6 @@
 """MLproject, conda.yaml, pyproject.toml and requirements.lock agree; the wheel holds what a clone holds."""
 
+import ast
 import os
 import re
 import shlex
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,23 @@ def test_a_range_that_the_lock_misses_is_noticed():
         "torch>=3",
         "nosuch",
     ]
+
+
+def imported() -> set[str]:
+    """The top-level modules that the installed package imports."""
+    files = [file for part in ("iqa", "entrypoints", "studies") for file in (ROOT / part).rglob("*.py")]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {name.partition(".")[0] for name in names}
+
+
+def test_what_the_package_imports_it_depends_on_by_name():
+    owners = packages_distributions()
+    declared = {canonical(Requirement(line).name) for line in project()["dependencies"]}
+    ours = {*sys.stdlib_module_names, "iqa", "entrypoints", "studies"}
+    lacking = {name for name in imported() - ours if not declared & set(map(canonical, owners.get(name, [])))}
+    assert lacking == set()
 
 
 def test_the_versions_that_have_to_match_are_pinned():
@@ -211,7 +230,7 @@ def test_the_iqa_command_works_from_the_wheel_alone(wheel, tmp_path):
 
 def test_every_target_of_the_makefile_that_people_are_told_of_exists():
     text = (ROOT / "Makefile").read_text("utf-8")
-    for target in ("demo", "test", "lint", "lock", "venv"):
+    for target in ("demo", "test", "processes", "lint", "lock", "venv"):
         assert re.search(rf"^{target}:", text, re.MULTILINE), target
-    assert (ROOT / ".ci/run").read_text("utf-8").splitlines()[-2:] == ["make lint", "make test"]
+    assert (ROOT / ".ci/run").read_text("utf-8").splitlines()[-3:] == ["make lint", "make test", "make processes"]
     assert os.access(ROOT / ".ci/run", os.X_OK)
