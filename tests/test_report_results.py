@@ -11,7 +11,7 @@ import pytest
 from report_toy import EXPERIMENT, Store, make
 
 from iqa import report, statistics
-from iqa.report import claims, cost, provenance, results, setup, training
+from iqa.report import claims, composing, cost, provenance, results, setup, training, verdicts
 from iqa.report.document import Section, Table, Undefined, plain, table_csv, walk
 
 
@@ -30,7 +30,8 @@ def main(store: Store, **changes) -> list[dict[str, str]]:
 
 
 def headline(store: Store, **changes) -> str:
-    return report.headline(store.rows, store.history, store.fetch, EXPERIMENT | changes)
+    evidence = store.evidence(**changes)
+    return plain(composing.headline(evidence, claims.compare(evidence), verdicts.decide(evidence)))
 
 
 def words(section: Section) -> str:

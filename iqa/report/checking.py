@@ -4,20 +4,20 @@ import csv
 import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from iqa import metrics
 from iqa.report import bundle
+from iqa.report.building import unlinked
 from iqa.report.evidence import FINISHED, Fetch, History, ReportError, Row, tested
 from iqa.report.predictions import read_predictions
 
 CLOSE = 1e-9  # relative: the same sums in another order
-Build = Callable[[Sequence[Row], History, Fetch, Mapping[str, Any], Path], object]  # `report.build` without addresses
 
 
-def check(folder: Path, rows: Sequence[Row], history: History, fetch: Fetch, build: Build) -> list[str]:
+def check(folder: Path, rows: Sequence[Row], history: History, fetch: Fetch) -> list[str]:
     """A written report against a store: its runs are there and finished, their metrics follow from their
     predictions, and every number comes out again."""
     try:
@@ -38,14 +38,26 @@ def check(folder: Path, rows: Sequence[Row], history: History, fetch: Fetch, bui
     faults += [fault for row in here for fault in recomputed(row, fetch)]
     if used - by_id.keys():
         return faults  # what rests on them cannot be computed again
-    return faults + _again(shown, rows, history, fetch, experiment, build)
+    return faults + _again(shown, rows, history, fetch, experiment)
 
 
-def check_bundle(source: Path, build: Build) -> list[str]:
+def check_bundle(source: Path) -> list[str]:
     """A bundle against itself, without store or data."""
     with tempfile.TemporaryDirectory() as place:
         opened = bundle.read(source, Path(place))
-        return check(opened.folder, opened.rows, opened.history, opened.fetch, build)
+        return check(opened.folder, opened.rows, opened.history, opened.fetch)
+
+
+def pack(folder: Path, rows: Sequence[Row], history: History, fetch: Fetch, target: Path) -> Path:
+    """The evidence of a written report as a zip from which `check_bundle` computes every number again."""
+    experiment = json.loads((folder / bundle.EXPERIMENT).read_bytes())
+    used = [row for row in rows if row.run_id in set(experiment["rows"])]
+    recorder = bundle.Recorder(history, fetch)
+    with tempfile.TemporaryDirectory() as place:
+        unlinked(used, recorder.history, recorder.fetch, experiment, Path(place))
+        for row in used:
+            recomputed(row, recorder.fetch)  # asks for every run's predictions
+    return bundle.write(target, recorder, used, experiment, folder / bundle.NUMBERS)
 
 
 def recomputed(row: Row, fetch: Fetch) -> list[str]:
@@ -73,12 +85,11 @@ def _again(
     history: History,
     fetch: Fetch,
     experiment: Mapping[str, Any],
-    build: Build,
 ) -> list[str]:
     """The report written once more, elsewhere, and every number compared."""
     with tempfile.TemporaryDirectory() as place:
         used = {str(row.run_id) for row in _listed(rows, experiment)}
-        build([row for row in rows if row.run_id in used], history, fetch, experiment, Path(place))
+        unlinked([row for row in rows if row.run_id in used], history, fetch, experiment, Path(place))
         anew = _numbers(Path(place) / bundle.NUMBERS)
     faults = []
     if len(anew) != len(shown):
