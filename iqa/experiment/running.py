@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from iqa import report, tracking
+from iqa import instants, report, tracking
 from iqa.experiment import cells
 from iqa.experiment.cells import Cell, Result, Show
 from iqa.experiment.matrix import Plan
@@ -186,6 +186,7 @@ def attempt(cell: Cell, parent: str | None, outcome: Outcome, show: Show) -> Non
     """Compute a cell; a failure is written down and stays this cell's own."""
     try:
         outcome.done[cell.key] = cells.compute(cell, parent=parent, show=show)
+        instants.reached("between-stages")
     except FAULTS as error:
         outcome.failed.append(f"{cell.title}: {error}")
         logger.error("%s failed: %s", cell.title, error)

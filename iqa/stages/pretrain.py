@@ -8,7 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iqa import batches, checkpoint, datasets, degradations, encoders, losses, machine, optim, qualiclip, tracking
+from iqa import (
+    batches,
+    checkpoint,
+    datasets,
+    degradations,
+    encoders,
+    instants,
+    losses,
+    machine,
+    optim,
+    qualiclip,
+    tracking,
+)
 from iqa.config import Loss, PretrainConfig, flatten
 from iqa.qualiclip import DirectionModel, PrototypeModel
 from iqa.randomness import generator, sub_seed
@@ -58,6 +70,7 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
         yield record
     final = ordering(model, validation, config, device)
     run.metrics({name.replace("val/", "final/"): value for name, value in final.items()}, config.optim.epochs)
+    instants.reached("best-metric")
     hours = (time.monotonic() - began) / 3600
     run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}, config.optim.epochs)
     origin = {"data": train.digest, "data_name": manifest.name, "seen": lineage.marks(train)}
@@ -159,6 +172,7 @@ def ordering(
         pairs = batches.held_out(validation, family, crop, config.degrade.heldout)
         parts = [pairs[at : at + at_once] for at in range(0, len(pairs), at_once)]
         views = [score_views(model, batches.degraded(part, levels, crop, device))[:, 0] for part in parts]
+        instants.reached("amid-validation")
         scores = qualiclip.quality(torch.cat(views))
         accuracy[f"val/ordering/{family}"] = float(losses.ordering_accuracy(scores))
         every.append(scores.flatten())

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from iqa import batches, checkpoint, encoders, metrics, statistics
+from iqa import batches, checkpoint, encoders, instants, metrics, statistics
 from iqa.datasets import Manifest
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.stages import lineage
@@ -27,6 +27,7 @@ def predict(model: nn.Module, manifest: Manifest, crop: int, count: int, device:
     sums = torch.zeros(len(manifest), dtype=torch.float64)
     for pixels, rows in batches.ahead(batches.evaluation(manifest, crop=crop, count=count, batch=FORWARD)):
         sums.index_add_(0, rows, model(pixels_to(pixels, device)).double().cpu())
+        instants.reached("amid-validation")
     return (sums / count).numpy()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from iqa import batches, checkpoint, datasets, machine, tracking
+from iqa import batches, checkpoint, datasets, instants, machine, tracking
 from iqa.config import Compute, Data
 from iqa.loop import Terms, fit
 
@@ -134,6 +134,7 @@ def resume(state: State, folder: Path, device: torch.device) -> None:
     if found is None:
         return
     step, tree = found
+    instants.reached("amid-resume")
     state.restore(tree)
     state.sums = {name: value.to(device) for name, value in state.sums.items()}
     logger.info("resuming at step %d, after %d finished epochs", step, state.epoch)
@@ -177,6 +178,7 @@ def _epochs(
         for record in fit(losses_of, clock, state.optimizer, lr_at, range(first, last), optim.clip):
             state.step = record.step + 1
             state.sums = {name: state.sums.get(name, 0) + term for name, term in record.terms.items()}
+            instants.reached("after-step")
             if run.stop_requested():
                 _save(state, run)
                 raise tracking.Stopped(run.stop_requested())
@@ -191,6 +193,7 @@ def _epochs(
             "cost/data_wait": (clock.seconds - waited) / max(seconds, 1e-9),
         }
         yield Epoch(state.epoch + 1, {name: float(total) / per_epoch for name, total in state.sums.items()}, costs)
+        instants.reached("epoch-end")
         state.epoch += 1
         state.sums = {}
         _save(state, run)

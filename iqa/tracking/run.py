@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from iqa import instants
 from iqa.tracking import lock, provenance, store
 from iqa.tracking.journal import NAME, Journal, last_status
 from iqa.tracking.shipping import Position, Shipper, pending, ship
@@ -144,6 +145,7 @@ class Run:
         try:
             if tags:
                 self.tags(tags)
+            instants.reached("last-metrics")
             self._journal.append("end", status=status)
             self._journal.sync()
             patience, longest = (STOPPED_PATIENCE,) * 2 if stopped else (PATIENCE, LONGEST)
@@ -175,6 +177,7 @@ class Run:
             logger.warning("The store has no run %s any more: everything is sent to a new one.", earlier)
             position.reset()
         run, experiment = self._take(given, tags) if given else self._create(tags)
+        instants.reached("amid-joining")
         self._journal.append("joined", run=run, experiment=experiment, store=store.shown(store.uri()))
         self._journal.sync()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from iqa import instants
 from iqa.tracking import store
 from iqa.tracking.journal import Entry, Journal
 
@@ -131,6 +132,7 @@ def ship(journal: Journal, position: Position) -> int:
     sent = sum(_ship_lane(lane, journal, position, sender) for lane in LANES)
     if journal.status and position.ended < journal.size:
         *_, (end, after) = journal.read(0)
+        instants.reached("before-finished")
         store.client().set_terminated(sender.run, end["status"], end_time=end["time"])
         position.ended = after
         position.save()
@@ -142,6 +144,7 @@ def _ship_lane(lane: str, journal: Journal, position: Position, sender: "Sender"
     for batch, after in batches(journal.read(position.lanes[lane]), LANES[lane]):
         if batch:
             sender.send(batch)
+            instants.reached("batch-sent")
             sent += len(batch)
         position.lanes[lane] = after
         position.save()
@@ -233,12 +236,17 @@ class Sender:
         for entry in batch:
             path = self.folder / entry["path"]  # an absolute path stays what it is
             if path.is_dir():
-                store.client().log_artifacts(self.run, str(path), entry["to"])
+                self._folder(path, entry["to"])
             elif path.is_file():
                 inside = str(Path(entry["to"]).parent)
                 store.client().log_artifact(self.run, str(path), None if inside == "." else inside)
             else:
                 logger.warning("%s was to be uploaded and is not there any more.", path)
+
+    def _folder(self, path: Path, to: str) -> None:
+        for file in sorted(inside for inside in path.rglob("*") if inside.is_file()):
+            store.client().log_artifact(self.run, str(file), str(Path(to, file.relative_to(path).parent)))
+            instants.reached("amid-upload")
 
     def _model(self, batch: list[Entry]) -> None:
         for entry in batch:
