@@ -23,7 +23,7 @@ def trace(folder: Path) -> Trace:
         "runs": sorted(json.dumps([row.tags["stage"], row.name, row.status]) for row in rows),
         "history": {row.name: history(row) for row in rows},
         "doubled": {row.name: doubled(row) for row in rows},
-        "artifacts": {row.name: artifacts(row.run_id) for row in rows},
+        "artifacts": {row.name: artifacts(row) for row in rows},
         "weights": weights(folder / "runs"),
         "leftovers": leftovers(folder / "runs"),
     }
@@ -47,12 +47,13 @@ def points(run_id: str, key: str) -> list[Any]:
     return list(store.client().get_metric_history(run_id, key))
 
 
-def artifacts(run_id: str) -> dict[str, str]:
+def artifacts(row: tracking.RunRow) -> dict[str, str]:
     """Each file that the store has of a run; the SHA-256 of weights and predictions, whose bytes repeat."""
-    top = Path(tracking.fetch(run_id, ""))
+    top = Path(tracking.fetch(row.run_id, ""))
     names = {str(file.relative_to(top)): file for file in sorted(top.rglob("*")) if file.is_file()}
     kept = {name: file for name, file in names.items() if not name.startswith(UNNAMED)}
-    return {name: digest(file) if file.suffix in (".safetensors", ".csv") else "" for name, file in kept.items()}
+    repeats = (".safetensors", ".csv") if row.tags["stage"] != BY_OPENING else ()  # a report tells run ids and times
+    return {name: digest(file) if file.suffix in repeats else "" for name, file in kept.items()}
 
 
 def weights(runs: Path) -> dict[str, str]:
