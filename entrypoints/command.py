@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
-SWITCHES = ("accept_code", "commands", "check")  # flags that need no value
+SWITCHES = ("accept_code", "commands", "check", "offline")  # flags that need no value
+OFFLINE = "true: ask no tracking store, write the journals alone; sync sends them later"
 CHOICE = {
     "only": "titles of the cells to compute, with * and commas: 'pretrained *,* finetune seed 0'",
     "force": "titles of cells to compute again although they are finished, or all",
@@ -30,6 +31,27 @@ def parse(description: str | None, argv: list[str], **flags: str) -> tuple[argpa
     for name, value in vars(known).items():
         setattr(known, name, "" if value == "default" else value)
     return known, overrides(rest)
+
+
+def switch(name: str, text: str) -> bool:
+    """true or false, false where nothing is given. Raises ValueError."""
+    if text.lower() not in ("", "true", "false"):
+        raise ValueError(f"{name} is true or false, not '{text}'.")
+    return text.lower() == "true"
+
+
+def go_offline(text: str) -> None:
+    """offline=true holds for this process and the ones that it starts."""
+    if switch("offline", text):
+        os.environ["IQA_OFFLINE"] = "true"
+
+
+def refuse_others(rest: dict[str, str], flags: dict[str, str]) -> None:
+    """Raise ValueError for a parameter that a command without a config does not have."""
+    from iqa import config
+
+    if rest:
+        raise config.ConfigError("\n".join(config.unknown("parameter", name, list(flags)) for name in rest))
 
 
 def whole(name: str, text: str, unset: int) -> int:
@@ -83,7 +105,9 @@ def stage(name: str, description: str | None, argv: list[str] | None) -> int:
     """A single stage from the command line: config, cell, run."""
 
     def work() -> None:
-        given, rest = parse(description, sys.argv[1:] if argv is None else argv, preset="demo, smoke or paper")
+        flags = {"preset": "demo, smoke or paper", "offline": OFFLINE}
+        given, rest = parse(description, sys.argv[1:] if argv is None else argv, **flags)
+        go_offline(given.offline)
         from iqa import config, experiment
 
         preset = given.preset or "demo"
@@ -98,13 +122,12 @@ def stage(name: str, description: str | None, argv: list[str] | None) -> int:
 def planned(description: str | None, argv: list[str] | None, **flags: str) -> tuple[Any, Any, argparse.Namespace]:
     """An experiment from the command line: what is planned, which of its cells are chosen, every known flag."""
     known = {"preset": "demo, smoke or paper", "experiment": "a file of experiments/", "seeds": "0,1,2 or 0-7"}
+    known |= {"offline": OFFLINE}
     given, rest = parse(description, sys.argv[1:] if argv is None else argv, **known, **CHOICE, **flags)
+    go_offline(given.offline)
     from iqa import experiment
 
-    switch = given.accept_code.lower()
-    if switch not in ("", "true", "false"):
-        raise ValueError(f"accept_code is true or false, not '{given.accept_code}'.")
-    choice = experiment.Choice(given.only, given.force, switch == "true")
+    choice = experiment.Choice(given.only, given.force, switch("accept_code", given.accept_code))
     return experiment.plan(given.experiment, given.preset, given.seeds, rest), choice, given
 
 
@@ -127,7 +150,7 @@ def filled(name: str, settings: Any) -> Any:
         return settings
     from iqa import tracking
 
-    rows = tracking.rows(filter="tags.stage = 'finetune' and attributes.status = 'FINISHED'")
+    rows = tracking.rows(status="FINISHED", tags={"stage": "finetune"})
     if not rows:
         raise ValueError("There is no finished fine-tuning run to evaluate: run -e finetune first, or give weights.")
     print(f"evaluating the newest finished fine-tuning run, {rows[0].name} ({rows[0].run_id})")
@@ -138,6 +161,8 @@ def finish(name: str, run_id: str) -> None:
     """Where the result lies, and what to do with it next."""
     from iqa import tracking
 
+    if tracking.offline():
+        print("nothing was sent: `iqa sync` does it when the store can be reached")
     artifact = {"pretrain": "encoder", "finetune": "model"}.get(name)
     print(f"run {run_id}: {tracking.url(run_id)}")
     if artifact:

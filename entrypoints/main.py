@@ -10,7 +10,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the experiment; 0 when every step finished, 1 when one failed (the others and the report are there)."""
 
     def work() -> int:
-        from iqa import experiment
+        from iqa import experiment, tracking
 
         said = command.said("main", argv)
         plan, choice, _ = command.planned(__doc__, argv)
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
             return ended(experiment.part(plan, show=command.Progress(), say=print, choice=choice))
         report, outcome = experiment.run(plan, command=said, show=command.Progress(), say=print, choice=choice)
         command.announce(report, outcome)
-        print("next: mlflow ui")
+        print(f"next: {'iqa sync, when the store can be reached' if tracking.offline() else 'mlflow ui'}")
         return ended(outcome)
 
     return command.ended(work)

@@ -22,6 +22,7 @@ FLAGS = {
     "pruner": "hyperband, median or none",
     "storage": "sqlite:///FILE or postgresql://USER@HOST/NAME; $OPTUNA_STORAGE",
     "grace": "seconds of silence after which a worker counts as dead; 120",
+    "offline": command.OFFLINE,
     "action": "search, or best: write the best values as a preset",
 }
 
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> None:
         given, rest = command.parse(__doc__, words, **FLAGS)
+        command.go_offline(given.offline)
         search = command.sibling("studies.search")
         order, address = ordered(given, rest, command.said("study", words)), storage(given)
         grace = command.whole("grace", given.grace, search.GRACE)

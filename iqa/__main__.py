@@ -14,6 +14,7 @@ COMMANDS = {
     "data": "list, prepare or verify data sets",
     "ablate": "the experiment of ablations",
     "plan": "an experiment's cells, their cost, what they can decide",
+    "sync": "send what the tracking store lacks of the runs on this disk",
     "compare": "the verdict's statistics on two csv files of predictions",
 }
 

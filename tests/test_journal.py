@@ -238,3 +238,24 @@ def test_the_death_of_mlflow_run_asks_its_child_to_stop():
         assert outer.stdout is not None and outer.stdout.readline() == "ready\n"
         outer.kill()
         assert outer.stdout.readline() == "15\n"
+
+
+def test_times_never_run_backwards_when_the_clock_is_set_back(tmp_path, monkeypatch):
+    journal = started(tmp_path)
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now - 3600 * 10**9)
+    journal.metrics({"loss": 1.0}, 1)
+    time.sleep(0.02)
+    again = Journal(tmp_path)
+    again.metrics({"loss": 1.0}, 2)
+    time.sleep(0.02)
+    again.metrics({"loss": 1.0}, 3)
+    times = [entry["time"] for entry in entries(tmp_path)]
+    assert times == sorted(times) and times[3] - times[2] >= 20
+
+
+def test_what_a_run_became_after_its_end_does_not_open_it_again(tmp_path):
+    journal = started(tmp_path)
+    journal.append("end", status="FINISHED")
+    journal.append("joined", run="r", experiment="0", store="s")
+    assert journal.status == Journal(tmp_path).status == last_status(tmp_path) == "FINISHED"

@@ -18,6 +18,7 @@ from iqa import config
 
 ROOT = Path(__file__).parent.parent
 ENTRY_POINTS = {"main", "pretrain", "finetune", "evaluate", "report", "study", "plan", "compare", "ablate", "data"}
+ENTRY_POINTS |= {"sync"}
 EXPERIMENTS = {"main", "report", "plan", "ablate"}  # take the preset of their experiment
 HOSTILE = ["--lr=9", "a b", "$(touch pwned)", "it's", '"; exit 7 #', "`id`", "ü\nx", "{data}", "*", "-", "~"]
 
@@ -115,7 +116,7 @@ def test_mlproject_names_the_entry_points_and_one_environment():
 
 @pytest.mark.parametrize("stage", sorted(config.FLAT))
 def test_mlproject_s_parameters_are_the_config_s_flat_names(stage):
-    assert set(mlproject()[stage]["parameters"]) - {"preset"} == set(config.FLAT[stage])
+    assert set(mlproject()[stage]["parameters"]) - {"preset", "offline"} == set(config.FLAT[stage])
 
 
 @pytest.mark.parametrize("name", sorted(ENTRY_POINTS - set(config.FLAT)))
@@ -123,6 +124,7 @@ def test_the_other_entry_points_share_the_stages_names(name):
     own = {"preset", "experiment", "seeds", "name", "trials", "workers", "study", "folds", "arm", "sampler", "pruner"}
     own |= {"storage", "grace", "action", "cache", "count", "pictures"}
     own |= {"treatment", "baseline", "commands", "only", "force", "accept_code", "check", "bundle"}
+    own |= {"offline", "folder"}
     assert set(mlproject()[name]["parameters"]) - own <= set().union(*config.FLAT.values())
 
 

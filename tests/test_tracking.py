@@ -398,7 +398,7 @@ def test_rows_are_ours_newest_first_and_filtered_by_the_store(tmp_path):
         time.sleep(0.005)
     store.client().create_run(store.experiment_id("iqa"), run_name="somebody's")
     assert [row.run_id for row in tracking.rows()] == made[::-1]
-    assert [row.run_id for row in tracking.rows(filter="tags.seed = '1'")] == [made[1]]
+    assert [row.run_id for row in tracking.rows(status="FINISHED", tags={"seed": "1"})] == [made[1]]
 
 
 def test_rows_of_mlflow_s_default_experiment_are_found_beside_ours(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """The experiment: a file of arms × seeds → cells cached by content hash → nested runs and a report."""
 
 from iqa.experiment import planning, rechecking
-from iqa.experiment.cells import Cell, Result, cell, compute, finished, identities, opened, records, runs_folder
+from iqa.experiment.cells import Cell, Result, cell, compute, finished, identities, opened, records
 from iqa.experiment.matrix import Arm, Experiment, Plan, by_stage, plan, read, read_seeds
 from iqa.experiment.running import FAULTS, REPORTS, Choice, Outcome, part, rewrite, run
 
@@ -30,5 +30,4 @@ __all__ = [
     "records",
     "rewrite",
     "run",
-    "runs_folder",
 ]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -45,11 +44,6 @@ class Result:
     run_id: str
     reused: bool
     other_code: bool = False
-
-
-def runs_folder() -> Path:
-    """Where run directories live: $IQA_RUNS, else ./runs."""
-    return Path(os.environ.get("IQA_RUNS", "runs"))
 
 
 def cell(stage: str, config: BaseModel, tags: dict[str, str]) -> Cell:
@@ -95,7 +89,7 @@ def weights_identity(weights: str) -> str:
 def finished(cell: Cell, accept_code: bool = False) -> Result | None:
     """The newest finished run of a cell; accept_code: else of one that differs in its code alone."""
     for tag in ("cell", "cell.inputs") if accept_code else ("cell",):
-        rows = tracking.rows(filter=f"attributes.status = 'FINISHED' AND tags.`{tag}` = '{cell.tags[tag]}'")
+        rows = tracking.rows(status="FINISHED", tags={tag: cell.tags[tag]})
         steps = [row for row in rows if row.tags["stage"] in STAGES]  # a pruned trial is finished, its work is not
         if steps:
             return Result(steps[0].run_id, reused=True, other_code=tag != "cell")
@@ -129,7 +123,7 @@ def records(cell: Cell, run: tracking.Run) -> Iterator[dict[str, float]]:
 
 def folder_of(cell: Cell, fresh: bool = False) -> Path:
     """The folder of the unfinished attempt at this cell, else (or if fresh) of a new one: runs/STAGE-KEY/N."""
-    top = runs_folder() / f"{cell.stage}-{cell.key[:12]}"
+    top = tracking.runs_folder() / f"{cell.stage}-{cell.key[:12]}"
     tried = sorted((int(path.name) for path in top.glob("[0-9]*") if path.name.isdigit()), reverse=True)
     if tried and not fresh and not tracking.is_finished(top / str(tried[0])):
         return top / str(tried[0])

@@ -84,8 +84,7 @@ def _changed(outcome: Outcome) -> Iterator[str]:
 
 
 def _by_other_code(cell: Cell) -> bool:
-    query = f"attributes.status = 'FINISHED' AND tags.`cell.inputs` = '{cell.tags['cell.inputs']}'"
-    return bool(tracking.rows(filter=query))
+    return bool(tracking.rows(status="FINISHED", tags={"cell.inputs": cell.tags["cell.inputs"]}))
 
 
 def _estimate(plan: Plan, stage: str, missing: int) -> Estimate:
@@ -93,7 +92,7 @@ def _estimate(plan: Plan, stage: str, missing: int) -> Estimate:
     if not missing:
         return Estimate(stage, 0, 0.0, 0.0, 0)
     wanted = {name: str(value) for name, value in flatten(_example(plan, stage)).items()}
-    rows = [row for row in tracking.rows(filter=f"attributes.status = 'FINISHED' AND tags.stage = '{stage}'")]
+    rows = tracking.rows(status="FINISHED", tags={"stage": stage})
     alike = [row for row in rows if all(row.params.get(name) == wanted.get(name) for name in SAME)]
     timed = [row for row in alike if row.metrics.get("cost/hours")]
     if not timed:

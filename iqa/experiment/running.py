@@ -94,7 +94,7 @@ def rewrite(
 def under(plan: Plan, stage: str, command: str, settled: Callable[[Cell, str, Outcome], object]) -> Any:
     """Open the parent run, settle each cell, publish."""
     name = plan.experiment.name
-    folder = cells.runs_folder() / f"{stage}-{identity(plan)[:12]}"
+    folder = tracking.runs_folder() / f"{stage}-{identity(plan)[:12]}"
     tags = {"stage": stage, "preset": plan.preset, "experiment": name, "iqa.command": command}
     params = {"experiment": name, "preset": plan.preset, "seeds": ",".join(map(str, plan.experiment.seeds))}
     title = plan.experiment.title

@@ -1,18 +1,21 @@
 """Runs, their journal, their artifacts: the only place that knows MLflow, but for the served model.
 
 A run is a folder with a journal; everything is written there first and shipped to the tracking store in the
-background. See journal (the format), run (opening, the verbs, ending), adoption (of what others began), shipping,
-reading, store, lock, signals, provenance.
+background, or later by sync. See journal (the format), run (opening, the verbs, ending), joining, adoption (of what
+others began), shipping, sending, syncing, reading, local, folders, store, lock, signals, provenance.
 """
 
 from iqa.tracking.adoption import abandon, adopt, stand_in
+from iqa.tracking.folders import runs_folder
 from iqa.tracking.journal import Journal, JournalError
+from iqa.tracking.local import RunRow
 from iqa.tracking.lock import Busy
-from iqa.tracking.reading import RunRow, compare_url, fetch, history, logged_model, resolve, row, rows, url
-from iqa.tracking.run import Run, Unshipped, is_finished, open_run, sync
+from iqa.tracking.reading import compare_url, fetch, history, logged_model, resolve, row, rows, url
+from iqa.tracking.run import Run, is_finished, open_run
 from iqa.tracking.signals import Stopped, handle_signals, stop_requested
 from iqa.tracking.silent import Silent
-from iqa.tracking.store import StoreError
+from iqa.tracking.store import StoreError, offline
+from iqa.tracking.syncing import Unshipped, sync, sync_all
 
 __all__ = [
     "Busy",
@@ -32,12 +35,15 @@ __all__ = [
     "history",
     "is_finished",
     "logged_model",
+    "offline",
     "open_run",
     "resolve",
     "row",
     "rows",
+    "runs_folder",
     "stand_in",
     "stop_requested",
     "sync",
+    "sync_all",
     "url",
 ]

@@ -13,12 +13,13 @@ logger = logging.getLogger("iqa")
 def adopt(folder: Path, run_id: str, stage: str, name: str) -> bool:
     """Make a folder that has no journal yet go on with a run that was begun on another machine.
 
-    False if it has a journal, or this store no such run. Raises Busy if another process holds the folder.
+    False if it has a journal, or this store no such run, or nobody is to ask it. Raises Busy if another
+    process holds the folder.
     """
     held = lock.hold(folder)
     try:
         journal = Journal(folder)
-        run = None if journal.begin else store.find_run(run_id)
+        run = None if journal.begin or store.offline() else store.find_run(run_id)
         if run is None:
             return False
         parent = run.data.tags.get("mlflow.parentRunId")
@@ -36,12 +37,17 @@ def stand_in(run_id: str, stage: str, name: str) -> None:
     `mlflow run` ends it when we are gone, and our tables leave it out.
     """
     given = os.environ.pop("MLFLOW_RUN_ID", "")
-    if given not in ("", run_id):
+    if given not in ("", run_id) and not store.offline():
         store.take_over(given, stage, name, {"iqa.continues": run_id})
 
 
 def abandon(run_id: str, reason: str) -> bool:
-    """End a run whose process is gone, as KILLED with the reason; False if it had ended, or the store fails."""
+    """End a run whose process is gone, as KILLED with the reason.
+
+    False if it had ended, or the store fails, or nobody is to ask it.
+    """
+    if store.offline():
+        return False
     try:
         run = store.find_run(run_id)
         if run is None or run.info.status != "RUNNING":

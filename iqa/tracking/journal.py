@@ -38,6 +38,7 @@ class Journal:
         self.status = ""  # of the last end, "" while it goes on
         self.openings = 0  # by how many processes in turn
         self._times: dict[tuple[str, int], int] = {}  # when each (key, step) was written
+        self._latest = 0  # the newest entry's time
         self._model_metrics: set[tuple[str, str, str, int]] = set()
         self._params: set[str] = set()
         self._once: set[str] = set()
@@ -46,8 +47,14 @@ class Journal:
         self._cut_torn_line()
         for entry, _ in self.read(0):
             self._learn(entry)
+        self._ahead = max(_wall(), self._latest) - _steady()  # of the steady clock
         if self.begin and self.begin["format"] != FORMAT:
             raise JournalError(f"{self.path} has format {self.begin['format']}; this version reads format {FORMAT}.")
+
+    @property
+    def run_id(self) -> str:
+        """The store's id, or the journal's own as long as no store has the run."""
+        return self.joined.get("run") or self.begin["id"]
 
     @property
     def size(self) -> int:
@@ -73,7 +80,7 @@ class Journal:
     def model_metrics(self, model: str, values: Mapping[str, float], dataset: str, digest: str, step: int) -> None:
         """A model's values on a data set; of the same time as the run's, so that a store sees one row for both."""
         fresh = [key for key in values if (model, digest, key, step) not in self._model_metrics]
-        now = _now()
+        now = self._now()
         rows = [(key, float(values[key]), self._times.get((key, step), now)) for key in fresh]
         if rows:
             self.append("model_metrics", model=model, dataset=dataset, digest=digest, step=step, rows=rows)
@@ -91,7 +98,7 @@ class Journal:
 
     def append(self, what: str, **fields: Any) -> None:
         """One whole line, flushed; on a full disk none of it and a JournalError."""
-        entry = {"what": what, "time": _now(), **fields}
+        entry = {"what": what, "time": self._now(), **fields}
         line = (json.dumps(entry) + "\n").encode()
         with self._writing:
             before = self.size
@@ -123,8 +130,13 @@ class Journal:
                 offset += len(line)
                 yield json.loads(line), offset
 
+    def _now(self) -> int:
+        """The time in ms, which never runs backwards in a journal: the computer's clock may be set back."""
+        return max(_wall(), self._ahead + _steady(), self._latest)
+
     def _learn(self, entry: Entry) -> None:
         what = entry["what"]
+        self._latest = max(self._latest, entry["time"])
         if what == "begin":
             self.begin = entry
         elif what == "joined":
@@ -141,7 +153,8 @@ class Journal:
             self._params |= set(entry["values"])
         else:
             self._once.add(_identity(what, {key: entry[key] for key in entry if key not in ("what", "time")}))
-        self.status = entry["status"] if what == "end" else ""
+        if what != "joined":  # a run that has ended may be sent to a store afterwards
+            self.status = entry["status"] if what == "end" else ""
 
     def _cut_torn_line(self) -> None:
         """A kill tears the last line, a power failure what was not synced: none of it precedes a checkpoint."""
@@ -159,12 +172,24 @@ class Journal:
             os.truncate(self.path, good)
 
 
+def entries(folder: Path) -> Iterator[Entry]:
+    """Every whole entry of a folder's journal, whoever is writing there; changes nothing."""
+    if not (folder / NAME).is_file():
+        return
+    with (folder / NAME).open("rb") as lines:
+        for line in lines:
+            if not line.endswith(b"\n") or not _is_entry(line):
+                return
+            yield json.loads(line)
+
+
 def last_status(folder: Path) -> str:
     """The status with which a folder's run ended, "" if it did not; changes nothing, whoever is writing there."""
     if not (folder / NAME).is_file():
         return ""
     lines = (folder / NAME).read_bytes().splitlines(keepends=True)
-    last: Entry = next((json.loads(line) for line in reversed(lines) if line.endswith(b"\n") and _is_entry(line)), {})
+    whole = (json.loads(line) for line in reversed(lines) if line.endswith(b"\n") and _is_entry(line))
+    last: Entry = next((entry for entry in whole if entry["what"] != "joined"), {})
     return last.get("status", "") if last.get("what") == "end" else ""
 
 
@@ -180,5 +205,9 @@ def _identity(what: str, fields: Mapping[str, Any]) -> str:
     return json.dumps([what, fields], sort_keys=True)
 
 
-def _now() -> int:
+def _wall() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _steady() -> int:
+    return time.monotonic_ns() // 1_000_000

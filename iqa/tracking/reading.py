@@ -4,42 +4,32 @@ import json
 import os
 import shutil
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from iqa.tracking import store
-from iqa.tracking.run import PREFIX
+from iqa.tracking import local, store
+from iqa.tracking.folders import runs_folder
+from iqa.tracking.local import RunRow
+from iqa.tracking.sending import OF_RUN
 
 LOCAL_SCHEMES = ("file", "")
 PAGE = 1000  # runs a query
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` shows a store that is no server
 
 
-@dataclass(frozen=True)
-class RunRow:
-    """A run as a row. params: the resolved config by dotted name; metrics: last values; start, end: ms since 1970."""
+def rows(experiment: str = store.OURS, *, status: str = "", tags: Mapping[str, str] | None = None) -> list[RunRow]:
+    """Our runs, newest first; those with this status and these tags.
 
-    run_id: str
-    name: str
-    status: str
-    params: dict[str, str]
-    tags: dict[str, str]
-    metrics: dict[str, float]
-    start: int
-    end: int | None
-    experiment_id: str
-    parent: str
-
-
-def rows(experiment: str = "iqa", filter: str = "") -> list[RunRow]:
-    """Our runs, newest first. filter: in MLflow's search language.
-
-    Where: in the experiment that MLFLOW_EXPERIMENT_NAME or _ID says, else in `experiment` and MLflow's Default.
-    Left out are runs without the tag stage, such as the empty ones that `mlflow run` made to continue another.
+    Where: in the experiment that MLFLOW_EXPERIMENT_NAME or _ID says, else in `experiment` and MLflow's Default;
+    offline, in the run folders of this disk. Left out are runs without the tag stage, such as the empty ones that
+    `mlflow run` made to continue another.
     """
+    if store.offline():
+        return local.rows(status, tags or {})
     where = store.home_experiments(experiment)
-    query = " AND ".join(part for part in ("tags.stage != ''", filter) if part)
+    parts = ["tags.stage != ''", *([f"attributes.status = '{status}'"] if status else ())]
+    query = " AND ".join([*parts, *(f"tags.`{name}` = '{value}'" for name, value in (tags or {}).items())])
     found: list[RunRow] = []
     token: str | None = None
     while where:
@@ -55,7 +45,9 @@ def rows(experiment: str = "iqa", filter: str = "") -> list[RunRow]:
 
 def row(run_id: str) -> RunRow:
     """One run. Raises StoreError if the store does not have it."""
-    run = store.find_run(run_id)
+    if store.offline():
+        return local.row(run_id)
+    run = store.known(run_id)
     if run is None:
         raise store.StoreError(f"{store.shown(store.uri())} has no run {run_id}: check the id and MLFLOW_TRACKING_URI.")
     return _row(run)
@@ -63,12 +55,18 @@ def row(run_id: str) -> RunRow:
 
 def history(run_id: str, key: str) -> list[tuple[int, float]]:
     """Every (step, value) of a metric, by step."""
-    return sorted((one.step, one.value) for one in store.client().get_metric_history(run_id, key))
+    if store.offline():
+        return local.history(run_id, key)
+    client = store.client()
+    found = client.get_metric_history(run_id, key) or client.get_metric_history(row(run_id).run_id, key)
+    return sorted((one.step, one.value) for one in found)
 
 
 def fetch(run_id: str, artifact_path: str) -> Path:
-    """A run's artifact on this machine: the file or folder itself where the store is local, else a kept copy."""
-    row(run_id)
+    """A run's artifact on this machine: the file or folder itself where it lies here, else a kept copy."""
+    if store.offline():
+        return local.fetch(run_id, artifact_path)
+    run_id = row(run_id).run_id
     root = store.client().get_run(run_id).info.artifact_uri
     place = urlsplit(root)
     if place.scheme in LOCAL_SCHEMES:
@@ -91,18 +89,25 @@ def resolve(where: str) -> Path:
 
 
 def logged_model(run_id: str) -> str:
-    """The id of the LoggedModel that a run left; "" if the store knows neither."""
-    found = store.find_run(run_id) if run_id else None
+    """What stands for the LoggedModel that a run left, in `model_metrics`; "" if it left none."""
+    if store.offline():
+        return f"{OF_RUN}{run_id}" if local.left_model(run_id) else ""
+    found = store.known(run_id) if run_id else None
     return found.data.tags.get("iqa.model", "") if found else ""
 
 
 def url(run_id: str) -> str:
-    """The page of a run."""
-    return f"{_ui()}/#/experiments/{row(run_id).experiment_id}/runs/{run_id}"
+    """The page of a run; offline its folder."""
+    if store.offline():
+        return local.folder_of(run_id).absolute().as_uri()
+    found = row(run_id)
+    return f"{_ui()}/#/experiments/{found.experiment_id}/runs/{found.run_id}"
 
 
 def compare_url(run_ids: list[str], metrics: list[str] | None = None) -> str:
-    """MLflow's comparison of runs; of one of the metrics' curves if any is given."""
+    """MLflow's comparison of runs; of one of the metrics' curves if any is given. Offline the folder of all runs."""
+    if store.offline():
+        return runs_folder().absolute().as_uri()
     experiments = json.dumps(sorted({row(run_id).experiment_id for run_id in run_ids}), separators=(",", ":"))
     runs = json.dumps(run_ids, separators=(",", ":"))
     if not metrics:
@@ -120,7 +125,9 @@ def cache_folder() -> Path:
 
 def _row(run: "store.Run") -> RunRow:
     info, data = run.info, run.data
-    own = {name.removeprefix(PREFIX): value for name, value in data.params.items() if name.startswith(PREFIX)}
+    own = {
+        name.removeprefix(store.PREFIX): value for name, value in data.params.items() if name.startswith(store.PREFIX)
+    }
     return RunRow(
         run_id=info.run_id,
         name=info.run_name or "",

@@ -1,7 +1,6 @@
 """A run: opened once for a folder, written through its journal, ended with the status it deserves."""
 
 import logging
-import os
 import re
 import signal
 from collections.abc import Mapping
@@ -12,46 +11,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 from iqa import instants
 from iqa.tracking import lock, provenance, store
-from iqa.tracking.journal import NAME, Journal, last_status
-from iqa.tracking.shipping import Position, Shipper, pending, ship
+from iqa.tracking.joining import Opening, join
+from iqa.tracking.journal import Journal, last_status
+from iqa.tracking.shipping import STOPPED_PATIENCE, Position, Shipper
 from iqa.tracking.signals import Stopped, stop_requested
+from iqa.tracking.silent import Kept
+from iqa.tracking.syncing import Unshipped
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-PREFIX = "cfg."  # `mlflow run` has logged the raw -P strings under the bare names
 PATIENCE = 20.0  # seconds for a store that fails when the run ends
 LONGEST = 600.0  # seconds for one that takes its time: uploads
-STOPPED_PATIENCE = 4.0  # seconds for either when asked to stop: ten are left until a cluster kills
 
 logger = logging.getLogger("iqa")
-
-
-class Unshipped(Exception):
-    """The work is done, but the store does not have all of it; exit code 75, "try again later"."""
-
-    exit_code = 75
-
-    def __init__(self, folder: Path, count: int, trouble: str):
-        super().__init__(
-            f"{count} entries of {folder} have not reached the tracking store ({trouble or 'it took too long'}): they "
-            f"are kept, and the entry point sync sends them."
-        )
-        self.folder = folder
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What a run begins with; tags and params as strings."""
-
-    stage: str
-    name: str
-    params: dict[str, str]
-    tags: dict[str, str]
-    parent: str | None
-    experiment: str
-    description: str
-    reopen: bool  # also where it has finished: an experiment that is asked for again
 
 
 @dataclass(eq=False)
@@ -63,11 +36,11 @@ class Run:
     resumed: bool = False
     _journal: Journal = field(init=False)
     _lock: "FileLock" = field(init=False)
-    _shipper: Shipper = field(init=False)
+    _shipper: Shipper | Kept = field(init=False)
 
     @property
     def run_id(self) -> str:
-        return self._journal.joined["run"]
+        return self._journal.run_id
 
     @property
     def cell(self) -> str:
@@ -87,7 +60,7 @@ class Run:
         self._journal.metrics({metric_name(name): value for name, value in values.items()}, step)
 
     def params(self, values: Mapping[str, Any]) -> None:
-        self._journal.params({PREFIX + name: str(value) for name, value in values.items()})
+        self._journal.params({store.PREFIX + name: str(value) for name, value in values.items()})
 
     def tags(self, values: Mapping[str, Any]) -> None:
         self._journal.append("tags", values=_strings(values))
@@ -127,13 +100,16 @@ class Run:
         try:
             self._journal = Journal(self.folder)
             position = Position(self.folder, self._journal.size)
-            self._join(position)
+            if self._journal.status == "FINISHED" and not self.opening.reopen:
+                raise ValueError(f"The run in {self.folder} has finished: a new one needs another folder.")
+            self.resumed = bool(self._journal.begin)
+            join(self._journal, position, self.opening)
             self._describe()
             opened = True
         finally:
             if not opened:
                 lock.release(self.folder, self._lock)
-        self._shipper = Shipper(self._journal, position)
+        self._shipper = Kept() if store.offline() else Shipper(self._journal, position)
         self._shipper.start()
         return self
 
@@ -154,70 +130,10 @@ class Run:
             lock.release(self.folder, self._lock)
         if arrived:
             return
-        unshipped = Unshipped(self.folder, pending(self._journal, self._shipper.position), self._shipper.trouble)
+        unshipped = Unshipped(self.folder, self._shipper.left(), self._shipper.trouble)
         if error is None:
             raise unshipped
         logger.warning("%s", unshipped)
-
-    def _join(self, position: Position) -> None:
-        """The run of this folder's journal, else the one that `mlflow run` made, else a new one."""
-        given = os.environ.pop("MLFLOW_RUN_ID", "")  # the first to open takes it, as with MLflow's start_run
-        tags = self._first_tags()
-        if self._journal.status == "FINISHED" and not self.opening.reopen:
-            raise ValueError(f"The run in {self.folder} has finished: a new one needs another folder.")
-        self.resumed = bool(self._journal.begin)
-        if not self.resumed:
-            about = self.opening
-            self._journal.start(stage=about.stage, name=about.name, experiment=about.experiment, parent=about.parent)
-        earlier = self._journal.joined.get("run", "")
-        if earlier and store.find_run(earlier) is not None:
-            self._continue(earlier, given, tags)
-            return
-        if earlier:
-            logger.warning("The store has no run %s any more: everything is sent to a new one.", earlier)
-            position.reset()
-        run, experiment = self._take(given, tags) if given else self._create(tags)
-        instants.reached("amid-joining")
-        self._journal.append("joined", run=run, experiment=experiment, store=store.shown(store.uri()))
-        self._journal.sync()
-
-    def _continue(self, earlier: str, given: str, tags: dict[str, str]) -> None:
-        self._journal.append("resumed", pid=os.getpid())
-        store.reopen(earlier, tags)
-        if given not in ("", earlier):  # `mlflow run` ends it when we are gone; our tables leave it out
-            name = f"{self.opening.name} (continued)"
-            store.take_over(given, self.opening.stage, name, {"iqa.continues": earlier})
-
-    def _take(self, given: str, tags: dict[str, str]) -> tuple[str, str]:
-        return given, store.take_over(given, self.opening.stage, self.opening.name, tags)
-
-    def _create(self, tags: dict[str, str]) -> tuple[str, str]:
-        experiment = self._experiment()
-        begin = self._journal.begin
-        mark = {"iqa.journal": begin["id"]}
-        commit = {"mlflow.source.git.commit": tags["git.commit"]} if "git.commit" in tags else {}
-        lost = store.marked_run(experiment, mark) if self.resumed else None  # killed before it could note the id
-        if lost is not None:
-            return lost, experiment
-        made = store.create_run(experiment, self.opening.stage, self.opening.name, tags | mark | commit, begin["time"])
-        return made, experiment
-
-    def _experiment(self) -> str:
-        """A child lies where its parent lies: nothing else shows it below."""
-        if self.opening.parent is None:
-            return store.experiment_id(self.opening.experiment)
-        parent = store.find_run(self.opening.parent)
-        if parent is None:
-            raise store.StoreError(f"The parent run {self.opening.parent} is not in {store.shown(store.uri())}.")
-        return parent.info.experiment_id
-
-    def _first_tags(self) -> dict[str, str]:
-        tags = {"stage": self.opening.stage} | self.opening.tags | provenance.commit_tags()
-        if self.opening.parent:
-            tags["mlflow.parentRunId"] = self.opening.parent
-        if self.opening.description:
-            tags["mlflow.note.content"] = self.opening.description
-        return tags
 
     def _describe(self) -> None:
         """Params, and the code and packages that this run has."""
@@ -259,23 +175,6 @@ def open_run(
 def is_finished(folder: Path) -> bool:
     """Whether the run of a folder did all its work, be it shipped or not."""
     return last_status(folder) == "FINISHED"
-
-
-def sync(folder: Path) -> int:
-    """Send what the store lacks of a folder's run; how many entries that was. Raises Unshipped, Busy, StoreError."""
-    if not (folder / NAME).is_file():
-        raise ValueError(f"{folder} has no {NAME}: it is no run's folder.")
-    held = lock.hold(folder)
-    try:
-        journal = Journal(folder)
-        position = Position(folder, journal.size)
-        try:
-            store.probe(store.uri())
-            return ship(journal, position)
-        except store.troubles() as error:
-            raise Unshipped(folder, pending(journal, position), str(error)) from error
-    finally:
-        lock.release(folder, held)
 
 
 def outcome(error: BaseException | None) -> tuple[str, dict[str, str]]:

@@ -9,24 +9,25 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from iqa import instants
 from iqa.tracking import store
 from iqa.tracking.journal import Entry, Journal
+from iqa.tracking.sending import METRICS, PAIRS, Sender
+from iqa.tracking.signals import stop_requested
 
 LANES = {  # in this order: what fails in the second waits for nothing in the first
-    "data": ("metrics", "params", "tags", "dataset"),
+    "data": ("metrics", "params", "tags", "dataset", "resumed"),
     "files": ("artifact", "model", "model_metrics"),
 }
-METRICS, PAIRS = 1000, 100  # what MLflow takes at once: metrics; params or tags
 RHYTHM = 0.5  # seconds between looks at the journal
 LONGEST_PAUSE = 30.0  # seconds between attempts at a store that fails
 HEARTBEAT = 60.0  # seconds
+SILENCE = 600  # seconds without a heartbeat after which a run counts as left behind by its process
 NAME = "shipped.json"
-MODEL_ID = "m-"  # how MLflow's ids of models begin
+STOPPED_PATIENCE = 4.0  # seconds at the end when asked to stop: ten are left until a cluster kills
 
 logger = logging.getLogger("iqa")
 
@@ -62,7 +63,7 @@ class Shipper:
     def __init__(self, journal: Journal, position: Position):
         self.journal, self.position = journal, position
         self.trouble = ""  # the last failure's sentence while the store fails
-        self._beat = 0.0
+        self._beat, self._told = 0.0, 0  # of the last heartbeat: by the steady clock, and what it said
         self._leave = threading.Event()
         self._give_up = threading.Event()
         self._hurry = threading.Event()
@@ -74,17 +75,27 @@ class Shipper:
     def finish(self, patience: float, longest: float) -> bool:
         """Ship the rest; whether all of it arrived.
 
-        A store that fails is given `patience` seconds from now on, one that takes its time `longest` seconds.
+        A store that fails is given `patience` seconds from now on, one that takes its time `longest` seconds; both
+        have STOPPED_PATIENCE when somebody asks to stop.
         """
-        began = time.monotonic()
+        until = time.monotonic() + longest
         self._leave.set()
         self._hurry.set()
-        while self._thread.is_alive() and time.monotonic() - began < (patience if self.trouble else longest):
+        began = time.monotonic()
+        while self._thread.is_alive() and time.monotonic() < until:
             self._thread.join(0.05)
+            if self.trouble:
+                until = min(until, began + patience)
+            if stop_requested():
+                until, longest = min(until, time.monotonic() + longest), min(longest, STOPPED_PATIENCE)
         self._give_up.set()
         self._hurry.set()
         self._thread.join(1.0)  # longer only if a call hangs; what it still sends, a later sync repeats harmlessly
         return not self._thread.is_alive() and not self.trouble and pending(self.journal, self.position) == 0
+
+    def left(self) -> int:
+        """How many entries have not arrived."""
+        return pending(self.journal, self.position)
 
     def _work(self) -> None:
         pause = RHYTHM
@@ -116,27 +127,39 @@ class Shipper:
     def _heartbeat(self) -> None:
         if time.monotonic() - self._beat < HEARTBEAT and self._beat:
             return
-        store.client().set_tag(self.journal.joined["run"], "iqa.heartbeat", str(int(time.time())))
-        self._beat = time.monotonic()
+        now, run = int(time.time()), self.journal.joined["run"]
+        if self._told and not self.journal.status and abs(now - self._told) > SILENCE / 2:
+            store.reopen(run, {})  # after so long an outage, or sleep, somebody may have taken this run for dead
+        store.client().set_tag(run, "iqa.heartbeat", str(now))
+        self._beat, self._told = time.monotonic(), now
 
 
 def pending(journal: Journal, position: Position) -> int:
     """How many entries have not arrived in the store."""
     waiting = sum(entry["what"] in LANES[lane] for lane in LANES for entry, _ in journal.read(position.lanes[lane]))
-    return waiting + (bool(journal.status) and position.ended < journal.size)
+    return waiting + (_unsent_end(journal, position) is not None)
 
 
 def ship(journal: Journal, position: Position) -> int:
     """Send everything once, in order, the end last; how many entries. Raises what the store raises."""
     sender = Sender(journal.joined["run"], journal.joined["experiment"], journal.path.parent, position.models)
     sent = sum(_ship_lane(lane, journal, position, sender) for lane in LANES)
-    if journal.status and position.ended < journal.size:
-        *_, (end, after) = journal.read(0)
+    unsent = _unsent_end(journal, position)
+    if unsent is not None:
+        end, after = unsent
         instants.reached("before-finished")
         store.client().set_terminated(sender.run, end["status"], end_time=end["time"])
         position.ended = after
         position.save()
     return sent
+
+
+def _unsent_end(journal: Journal, position: Position) -> tuple[Entry, int] | None:
+    """The last end and the position after it, if the run has ended and the store does not know it."""
+    if not journal.status or position.ended >= journal.size:
+        return None
+    *_, (end, after) = ((entry, after) for entry, after in journal.read(0) if entry["what"] == "end")
+    return (end, after) if position.ended < after else None
 
 
 def _ship_lane(lane: str, journal: Journal, position: Position, sender: "Sender") -> int:
@@ -167,115 +190,3 @@ def batches(entries: Iterator[tuple[Entry, int]], wanted: tuple[str, ...]) -> It
         after = end
     if after:
         yield batch, after
-
-
-class Sender:
-    """Sends entries of one kind to one run. A value that MLflow refuses for good is named, and left out."""
-
-    def __init__(self, run: str, experiment: str, folder: Path, models: dict[str, str]):
-        self.run, self.experiment, self.folder, self.models = run, experiment, folder, models
-        self._sends: dict[str, Callable[[list[Entry]], None]] = {
-            "metrics": self._metrics,
-            "params": self._params,
-            "tags": self._tags,
-            "dataset": self._dataset,
-            "artifact": self._artifact,
-            "model": self._model,
-            "model_metrics": self._model_metrics,
-        }
-
-    def send(self, batch: list[Entry]) -> None:
-        """One call of the store for the batch; one an entry if it refuses some of them."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._sends[batch[0]["what"]](batch)
-        except MlflowException as error:
-            if error.error_code not in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
-                raise
-            if store.find_run(self.run) is None:
-                raise store.StoreError(f"The run {self.run} is gone from {store.shown(store.uri())}.") from error
-            if len(batch) == 1:
-                logger.warning("MLflow refuses %s: %s", json.dumps(batch[0])[:300], error)
-                return
-            for entry in batch:
-                self.send([entry])
-
-    def _metrics(self, batch: list[Entry]) -> None:
-        from mlflow.entities import Metric
-
-        rows = [Metric(key, value, e["time"], e["step"]) for e in batch for key, value in e["values"].items()]
-        for at in range(0, len(rows), METRICS):
-            store.client().log_batch(self.run, metrics=rows[at : at + METRICS])
-
-    def _params(self, batch: list[Entry]) -> None:
-        from mlflow.entities import Param
-
-        pairs = [Param(key, value) for entry in batch for key, value in entry["values"].items()]
-        for at in range(0, len(pairs), PAIRS):
-            store.client().log_batch(self.run, params=pairs[at : at + PAIRS])
-
-    def _tags(self, batch: list[Entry]) -> None:
-        from mlflow.entities import RunTag
-
-        latest = {key: value for entry in batch for key, value in entry["values"].items()}
-        pairs = [RunTag(key, value) for key, value in latest.items()]
-        for at in range(0, len(pairs), PAIRS):
-            store.client().log_batch(self.run, tags=pairs[at : at + PAIRS])
-
-    def _dataset(self, batch: list[Entry]) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        for entry in batch:
-            about = Dataset(entry["name"], entry["digest"], "local", json.dumps({"uri": entry["source"]}))
-            tags = {"mlflow.data.context": entry["context"]} | entry["tags"]
-            inputs = [DatasetInput(about, [InputTag(key, value) for key, value in tags.items()])]
-            store.client().log_inputs(self.run, datasets=inputs)
-
-    def _artifact(self, batch: list[Entry]) -> None:
-        for entry in batch:
-            path = self.folder / entry["path"]  # an absolute path stays what it is
-            if path.is_dir():
-                self._folder(path, entry["to"])
-            elif path.is_file():
-                inside = str(Path(entry["to"]).parent)
-                store.client().log_artifact(self.run, str(path), None if inside == "." else inside)
-            else:
-                logger.warning("%s was to be uploaded and is not there any more.", path)
-
-    def _folder(self, path: Path, to: str) -> None:
-        for file in sorted(inside for inside in path.rglob("*") if inside.is_file()):
-            store.client().log_artifact(self.run, str(file), str(Path(to, file.relative_to(path).parent)))
-            instants.reached("amid-upload")
-
-    def _model(self, batch: list[Entry]) -> None:
-        for entry in batch:
-            self.models[entry["name"]] = model = self._model_id(entry)
-            store.client().log_model_artifacts(model, str(self.folder / entry["path"]))
-            store.client().finalize_logged_model(model, "READY")
-            store.client().set_tag(self.run, "iqa.model", model)
-
-    def _model_id(self, entry: Entry) -> str:
-        """The model that an attempt before a kill created, else a new one."""
-        from mlflow.entities import LoggedModelOutput
-
-        query = f"source_run_id = '{self.run}' AND name = '{entry['name']}'"
-        found = store.client().search_logged_models([self.experiment], filter_string=query)
-        if found:
-            return found[0].model_id
-        made = store.client().create_logged_model(
-            self.experiment, name=entry["name"], source_run_id=self.run, params=entry["params"], model_type="iqa"
-        )
-        store.client().log_outputs(self.run, [LoggedModelOutput(made.model_id, step=0)])
-        return made.model_id
-
-    def _model_metrics(self, batch: list[Entry]) -> None:
-        from mlflow.entities import Metric
-
-        for entry in batch:
-            about: dict[str, Any] = {"dataset_name": entry["dataset"], "dataset_digest": entry["digest"]}
-            # an earlier run's model comes by its id, our own by its name; None if MLflow refused that: the value stays
-            known = entry["model"] if entry["model"].startswith(MODEL_ID) else None
-            about["model_id"] = self.models.get(entry["model"], known)
-            rows = [Metric(key, value, when, entry["step"], **about) for key, value, when in entry["rows"]]
-            store.client().log_batch(self.run, metrics=rows)

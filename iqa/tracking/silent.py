@@ -1,4 +1,4 @@
-"""Tracking that is off: an object with the same verbs."""
+"""Tracking that is off, and shipping that is: objects with the same verbs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,3 +59,20 @@ class Silent:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+class Kept:
+    """The verbs of a shipper, none of which sends anything: the journal is kept for `sync`."""
+
+    trouble = ""
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def finish(self, patience: float, longest: float) -> bool:
+        """Nothing was to arrive, so all of it did."""
+        return True
+
+    def left(self) -> int:
+        """Nothing that should have gone is left."""
+        return 0

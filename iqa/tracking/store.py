@@ -1,10 +1,12 @@
 """The tracking store: where it is, whether it answers, and the runs that MLflow itself made."""
 
 import getpass
+import http.client
 import logging
 import os
 import re
 import socket
+import ssl
 import sys
 from functools import cache
 from pathlib import Path
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
+PREFIX = "cfg."  # of our params: `mlflow run` has logged the raw -P strings under the bare names
+SET_ANEW = ("iqa.reason", "iqa.stopped")  # tags of how an attempt ended, which the next one clears
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+OURS, MARK = "iqa", "iqa.journal"  # our experiment; the tag with the id of a run's journal
 PATIENCE = 5.0  # seconds for a connection
 SWITCHES = {  # of MLflow, unless the user has set them
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves the machine unasked
@@ -37,8 +42,20 @@ def uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
 
+def offline() -> bool:
+    """Whether IQA_OFFLINE asks to leave the store alone: runs write their journals, and `sync` sends them later."""
+    said = os.environ.get("IQA_OFFLINE", "").lower()
+    if said not in ("", "0", "1", "false", "true"):
+        raise StoreError(f"IQA_OFFLINE is true or false, not '{said}'.")
+    return said in ("1", "true")
+
+
 def client() -> "MlflowClient":
     """The client of the store. Raises StoreError within seconds if nothing answers there."""
+    if offline():
+        raise StoreError(
+            "This needs the tracking store, and IQA_OFFLINE (offline=true) forbids to ask it: leave it out."
+        )
     return _client(uri())
 
 
@@ -67,11 +84,31 @@ def probe(address: str) -> None:
     if port is None or not parts.hostname:
         return
     try:
-        socket.create_connection((parts.hostname, parts.port or port), timeout=PATIENCE).close()
-    except OSError as error:
+        if parts.scheme in ("http", "https"):
+            _knock(parts.scheme, parts.hostname, parts.port or port, f"{parts.path.rstrip('/')}/health")
+        else:
+            socket.create_connection((parts.hostname, parts.port or port), timeout=PATIENCE).close()
+    except (OSError, http.client.HTTPException) as error:
         raise StoreError(
-            f"The tracking store at {shown(address)} does not answer ({error}): start it, or set MLFLOW_TRACKING_URI."
+            f"The tracking store at {shown(address)} does not answer ({error}): start it, set MLFLOW_TRACKING_URI, "
+            "or go on without it with offline=true and send everything later with `iqa sync`."
         ) from None
+
+
+def _knock(scheme: str, host: str, port: int, path: str) -> None:
+    """Any answer but a server's own error will do; nothing secret is sent, so certificates are left to the client."""
+    made: http.client.HTTPConnection = (
+        http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=ssl._create_unverified_context())
+        if scheme == "https"
+        else http.client.HTTPConnection(host, port, timeout=PATIENCE)
+    )
+    try:
+        made.request("GET", path)
+        status = made.getresponse().status
+    finally:
+        made.close()
+    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise OSError(f"it says {status}")
 
 
 def shown(address: str) -> str:
@@ -83,7 +120,16 @@ def experiment_id(name: str) -> str:
     """The id of the experiment that MLFLOW_EXPERIMENT_ID or _NAME says, else of `name`; made if it is not there."""
     if os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return os.environ["MLFLOW_EXPERIMENT_ID"]
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+    return named_experiment(experiment_name(name))
+
+
+def experiment_name(name: str) -> str:
+    """What MLFLOW_EXPERIMENT_NAME says, else `name`."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+
+
+def named_experiment(name: str) -> str:
+    """The id of the experiment of this name; made if it is not there."""
     from mlflow.exceptions import MlflowException
 
     found = client().get_experiment_by_name(name)
@@ -110,7 +156,7 @@ def home_experiments(name: str) -> list[str]:
     given = os.environ.get("MLFLOW_EXPERIMENT_ID", "")
     if given not in ("", "0"):
         return [given]
-    own = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+    own = experiment_name(name)
     names = [own, "Default"] if own == name else [own]
     found = (client().get_experiment_by_name(one) for one in names)
     return [one.experiment_id for one in found if one is not None]
@@ -129,6 +175,15 @@ def find_run(run_id: str) -> "Run | None":
     return run if run.info.lifecycle_stage == "active" else None
 
 
+def known(run_id: str) -> "Run | None":
+    """The run of this id, or the one that the journal of this id became (an offline run's id is its journal's)."""
+    found = find_run(run_id)
+    if found is None and re.fullmatch("[0-9a-f]{32}", run_id):
+        became = marked_run(home_experiments(OURS), {MARK: run_id})
+        found = find_run(became) if became else None
+    return found
+
+
 def create_run(experiment: str, stage: str, name: str, tags: dict[str, str], start: int) -> str:
     """A new run with the tags that MLflow's own start_run would have set; its id."""
     own = {
@@ -141,10 +196,10 @@ def create_run(experiment: str, stage: str, name: str, tags: dict[str, str], sta
     return run.info.run_id
 
 
-def marked_run(experiment: str, mark: dict[str, str]) -> str | None:
-    """The id of the run in this experiment that has these tags."""
+def marked_run(experiments: list[str], mark: dict[str, str]) -> str | None:
+    """The id of the run in these experiments that has these tags."""
     query = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in mark.items())
-    found = client().search_runs([experiment], query, max_results=1)
+    found = client().search_runs(experiments, query, max_results=1) if experiments else []
     return found[0].info.run_id if found else None
 
 
@@ -163,12 +218,17 @@ def take_over(run_id: str, stage: str, name: str, tags: dict[str, str]) -> str:
 def reopen(run_id: str, tags: dict[str, str]) -> None:
     """Set an interrupted or failed run going again."""
     client().update_run(run_id, status="RUNNING")
-    run = client().get_run(run_id)
-    for key in ("iqa.reason", "iqa.stopped"):
-        if key in run.data.tags:
-            client().delete_tag(run_id, key)
+    clear(run_id)
     for key, value in tags.items():
         client().set_tag(run_id, key, value)
+
+
+def clear(run_id: str) -> None:
+    """Take away what an attempt that ended said of its end."""
+    run = client().get_run(run_id)
+    for key in SET_ANEW:
+        if key in run.data.tags:
+            client().delete_tag(run_id, key)
 
 
 @cache

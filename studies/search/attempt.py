@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
-from iqa import experiment, tracking
+from iqa import tracking
 
 from .claims import Claim
 from .order import Order
@@ -56,7 +56,7 @@ def opened(stack: ExitStack, order: Order, claim: Claim, parent: str) -> trackin
         tags["arm"] = order.arm
     first, own = f"trial-{claim.first:04d}", f"trial-{claim.first:04d}-{claim.trial.number:04d}"
     about: dict[str, Any] = {"name": f"trial {claim.first}", "params": values, "tags": tags, "parent": parent}
-    where = experiment.runs_folder() / f"study-{order.study}"
+    where = tracking.runs_folder() / f"study-{order.study}"
     try:
         return stack.enter_context(tracking.open_run("trial", where / first, reopen=True, **about))
     except tracking.Busy:  # a worker that was stopped past its time still holds it

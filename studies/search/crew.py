@@ -56,7 +56,7 @@ def direct(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
     """Open the parent run, or the one of who led before, have the trials computed, and show the study there."""
     order, study = desk.order, desk.study
     name = f"study {order.study}"
-    folder = experiment.runs_folder() / f"study-{order.study}" / "parent"
+    folder = tracking.runs_folder() / f"study-{order.study}" / "parent"
     known = study.user_attrs.get(RUN, "")
     if known:
         tracking.adopt(folder, known, "study", name)
@@ -69,7 +69,7 @@ def direct(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
     with tracking.open_run("study", folder, name=name, params=params, tags=tags, reopen=True) as parent:
         patiently(lambda: study.set_user_attr(RUN, parent.run_id))
         labour(desk, parent.run_id, workers, launch, say, lambda: summary.progress(parent, desk.trials()))
-        for row in tracking.rows(filter=f"tags.study = '{order.study}' AND attributes.status = 'RUNNING'"):
+        for row in tracking.rows(status="RUNNING", tags={"study": order.study}):
             if row.run_id != parent.run_id:
                 tracking.abandon(row.run_id, "Its worker is gone; another one went on with the trial.")
         shown = experiment.REPORTS / f"study-{order.study}"

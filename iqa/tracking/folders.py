@@ -1,0 +1,44 @@
+"""Run folders on this disk: where they lie, and which run each of them is."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from iqa.tracking import journal
+
+NAMING = (b'{"what": "begin"', b'{"what": "joined"')  # how the lines begin that say which run it is
+
+
+def runs_folder() -> Path:
+    """Where run folders live: $IQA_RUNS, else ./runs."""
+    return Path(os.environ.get("IQA_RUNS", "runs"))
+
+
+def every(top: Path | None = None) -> list[Path]:
+    """The run folders below `top` (runs_folder() if None), or itself, oldest first and parents before children."""
+    top = top or runs_folder()
+    found = {file.parent: first for depth in ("", "*/", "*/*/") for file in top.glob(depth + journal.NAME)
+             if (first := next(journal.entries(file.parent), None))}  # fmt: skip
+    by_id = {name: folder for folder in found for name in names(folder)}
+
+    def above(folder: Path) -> int:
+        parent = by_id.get(found[folder].get("parent") or "")
+        return 0 if parent is None or parent == folder else 1 + above(parent)
+
+    return sorted(found, key=lambda folder: (above(folder), found[folder]["time"]))
+
+
+def find(run_id: str, top: Path | None = None) -> Path | None:
+    """The folder of a run, by the id of its journal or by any that a store has given it."""
+    return next((folder for folder in every(top) if run_id in names(folder)), None)
+
+
+def names(folder: Path) -> list[str]:
+    """Every id that a folder's run has had: the journal's own first, then the store's."""
+    return [entry.get("run") or entry["id"] for entry in _naming(folder)]
+
+
+def _naming(folder: Path) -> Iterator[journal.Entry]:
+    with (folder / journal.NAME).open("rb") as lines:
+        yield from (json.loads(line) for line in lines if line.startswith(NAMING) and line.endswith(b"\n"))
