@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.faults import warm
-from iqa import degradations, experiment, images, tracking
+from iqa import degradations, images, tracking
 from iqa.randomness import generator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,5 +62,5 @@ def photographs(folder: Path) -> None:
         csv.writer(out).writerows([("image", "mos", "group"), *rows])
 
 
-def _tables() -> None:
-    assert experiment.runs_folder() and not tracking.rows()
+def _tables() -> int:
+    return len(tracking.rows())  # asking makes the tables

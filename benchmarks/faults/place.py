@@ -73,6 +73,12 @@ class Place:
         """The command to its end; its exit code."""
         return self.start(stage, **asked).wait(PATIENCE)
 
+    def sync(self) -> int:
+        """The command that sends what has not arrived; its exit code."""
+        told = attempt.Attempt("sync", (), without=self.without)
+        self.children.append(warm.Child(told.run, self.out, self.environment(), self.folder))
+        return self.children[-1].wait(PATIENCE)
+
     def trace(self) -> trace.Trace:
         return dict(self.ask(lambda: trace.trace(self.folder)))
 
