@@ -75,9 +75,9 @@ def vouched(folder: Path) -> Path:
 FILES = {one.__name__: one for one in (zipped, legacy, bare, program, loader, vouched)}
 
 
-def given(home: Home, name: str, kind: str) -> Outcome:
+def given(home: Home, name: str, kind: str, without: str = "") -> Outcome:
     """Fine-tune from such a file: exit code 2, one sentence, no canary, torch.load never told to trust."""
-    with Place(home, name) as place:
+    with Place(home, name, without) as place:
         path = FILES[kind](place.folder)
         code = place.start("finetune", f"--weights={path}", "--encoder=tf_efficientnet_lite0").wait(60)
         wrong = [f"exit code {code}"] if code != BAD_INPUT else []

@@ -8,6 +8,7 @@ from benchmarks.faults.attempt import counted
 from benchmarks.faults.home import Home
 from benchmarks.faults.place import Place
 from benchmarks.faults.row import Outcome
+from iqa.tracking import shipping
 
 ORPHANS = 5.0  # seconds that a killed process's own processes may take to go
 TRIES = 6  # places for a random kill that came too late
@@ -61,6 +62,22 @@ def at_random(home: Home, name: str, stage: str, seed: int, kills: int = 1, with
                 return f"an attempt ended with {child.code}: {place.said()}", ""
         longest *= 0.8
     return f"{TRIES} runs were over before their kill", ""
+
+
+def unforked(home: Home, name: str, stage: str, instant: str) -> Outcome:
+    """The command as a user types it, killed at an instant and typed again: forked processes are no special case."""
+    with Place(home, name) as place:
+        codes = [place.typed(stage, {"IQA_KILL_AT": instant}), place.typed(stage, {})]
+        wrong = codes != [-signal.SIGKILL, 0]
+        return f"exit codes {codes}: {place.said()}" if wrong else place.wrong(stage), ""
+
+
+def position_lost(home: Home, name: str, stage: str, without: str = "") -> Outcome:
+    """Killed with everything sent but the end, and nobody knows any more what was: all of it is sent again."""
+    with Place(home, name, without) as place:
+        place.finish(stage, kill_at="before-finished:1")
+        (place.run_folder() / shipping.NAME).write_text("{", encoding="utf-8")
+        return resumed(place, stage, kills=1)
 
 
 def gone(child: warm.Child) -> bool:

@@ -1,6 +1,7 @@
 """The undisturbed commands, run once; and everything warmed up that a trial would otherwise pay for."""
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -31,8 +32,10 @@ def undisturbed(home: Home, stage: str) -> None:
         if code:
             raise RuntimeError(f"The undisturbed {stage} ends with {code}: {place.said()}")
         passed = [(note.name, note.time - child.began) for note in place.notes()]
-        found = place.trace()
-    about = {"trace": found, "passed": passed, "seconds": child.seconds}
+        found, size = place.trace(), largest(place.folder)
+        if stage == "pretrain":
+            shutil.copytree(place.run_folder() / "encoder", home.folder / "encoder", dirs_exist_ok=True)
+    about = {"checkpoint_bytes": size, "trace": found, "passed": passed, "seconds": child.seconds}
     (home.folder / f"oracle-{stage}.json").write_text(json.dumps(about), encoding="utf-8")
 
 

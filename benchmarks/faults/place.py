@@ -1,6 +1,8 @@
 """A trial's folder: a store of its own, the command in processes that one can kill, and what it left."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,14 @@ class Place:
     def finish(self, stage: str, **asked: Any) -> int:
         """The command to its end; its exit code."""
         return self.start(stage, **asked).wait(PATIENCE)
+
+    def typed(self, stage: str, more: dict[str, str]) -> int:
+        """The command in an interpreter of its own, as a shell starts it; its exit code."""
+        command = [sys.executable, "-m", "iqa", stage, *self.words(stage)]
+        with self.out.open("a") as out:
+            return subprocess.call(
+                command, cwd=self.folder, env=self.environment() | more, stdout=out, stderr=out, timeout=PATIENCE
+            )
 
     def sync(self) -> int:
         """The command that sends what has not arrived; its exit code."""

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.faults import damage, disks, hostile, kills, mismatch, outages, races, stops
+from benchmarks.faults import caught, damage, disks, hostile, kills, mismatch, outages, races, stops
 from benchmarks.faults.home import Home
 from benchmarks.faults.row import Outcome, Row, trials
 
 STAGES = ("pretrain", "finetune")
 EACH = {stage: (stage,) for stage in STAGES}
-OUTAGES = (10.0, 60.0, 120.0)  # seconds
 AMID = ("flip 0 tensors.safetensors", "cut 0 state.json", "missing manifest.json")
 EQUAL = "equal to the undisturbed run"
 SAMPLE = {  # trials of a row; 2 of any other
@@ -21,6 +20,7 @@ SAMPLE = {  # trials of a row; 2 of any other
     "hostile": 6,
     "mismatch": 5,
     "away": 1,
+    "away-long": 0,
     "offline": 1,
     "no-end": 1,
     "study-kills": 0,
@@ -30,7 +30,7 @@ SAMPLE = {  # trials of a row; 2 of any other
 
 def every(home: Home, seed: int) -> list[Row]:
     """All rows in the order of the table."""
-    return [row for part in (killed, stopped, away, full, raced, damaged) for row in part(home, seed)]
+    return [row for part in (killed, stopped, away, full, raced, damaged, noticed) for row in part(home, seed)]
 
 
 def sampled(rows: list[Row], seed: int) -> list[Row]:
@@ -46,10 +46,16 @@ def killed(home: Home, seed: int) -> list[Row]:
         given = {f"{stage} at {instant}": (stage, instant) for instant in kills.instants(home, stage)}
         fault = f"SIGKILL at every named instant of `{stage}`"
         rows.append(Row(f"instants-{stage}", fault, EQUAL, trials(kills.at_instant, home, **given)))
+    typed = {f"{stage} typed": (stage, "after-step:3") for stage in STAGES}
+    fault = "SIGKILL of a command that was typed, not forked"
+    rows.append(Row("typed", fault, EQUAL, trials(kills.unforked, home, **typed)))
     once = {f"kill {n} in {stage}": (stage, seed) for n in range(36) for stage in STAGES}
     five = {f"five kills {n} in {stage}": (stage, seed, 5) for n in range(10) for stage in STAGES}
     more = f"{EQUAL}; no process left 5 s later; at most one checkpoint interval done twice a kill"
     rows.append(Row("random", "SIGKILL at a random instant", more, trials(kills.at_random, home, **once)))
+    lost = {f"{stage} and shipped.json lost": (stage,) for stage in STAGES}
+    again = "SIGKILL, and the record of what was sent is lost"
+    rows.append(Row("position", again, EQUAL, trials(kills.position_lost, home, **lost)))
     rows.append(Row("five", "five SIGKILLs in one run", more, trials(kills.at_random, home, **five)))
     return rows
 
@@ -67,16 +73,17 @@ def stopped(home: Home, seed: int) -> list[Row]:
 
 def away(home: Home, seed: int) -> list[Row]:
     """The tracking store."""
-    given = {
-        f"{what} {seconds:g} s": (STAGES[n % 2], what, seconds)
-        for seconds in OUTAGES
-        for n, what in enumerate(outages.AWAY)
-    }
-    fault = "tracking server killed, its database stopped, its artifact store answering 503: for 10 s, 60 s, 2 min"
-    expected = "exit code 0; no point lost, none doubled; at most 5% more time"
+    short, minutes = (
+        {f"{what} {n:g} s": (STAGES[at % 2], what, n) for n in seconds for at, what in enumerate(outages.AWAY)}
+        for seconds in ((10.0,), (60.0, 120.0))
+    )
+    fault = "tracking server killed, its database stopped, its artifact store answering 503"
+    expected = "exit code 0; no point lost, none doubled"
+    slow = f"{expected}; at most 5% more time"
     late = f"exit code 75, everything kept; `sync`: {EQUAL}"
     return [
-        every_of("away", fault, expected, outages.away, home, given),
+        every_of("away", f"{fault}: for 10 s", expected, outages.away, home, short),
+        every_of("away-long", f"{fault}: for 60 s and 2 min", slow, outages.away, home, minutes),
         every_of("no-start", "server gone at the start", "an error within 10 s", outages.at_start, home, EACH),
         every_of("offline", "no server, `offline=true`", f"exit code 0; `sync`: {EQUAL}", outages.offline, home, EACH),
         every_of("no-end", "server gone at the end", late, outages.at_end, home, EACH),
@@ -119,6 +126,13 @@ def damaged(home: Home, seed: int) -> list[Row]:
         every_of("hostile", "hostile files as weights", "refused, nothing of them ran", hostile.given, home, kinds),
         Row("mismatch", fault, said, tried),
     ]
+
+
+def noticed(home: Home, seed: int) -> list[Row]:
+    """The harness itself."""
+    given = {f"without {protection}": (protection,) for protection in caught.NOTICED_BY}
+    fault = "a protection of the product switched off"
+    return [every_of("noticed", fault, "the harness notices a loss", caught.noticed, home, given)]
 
 
 def every_of(

@@ -7,13 +7,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.faults import warm
 from benchmarks.faults.home import ROOT, Home
-from benchmarks.faults.row import Outcome, Row
+from benchmarks.faults.row import Row
 
 
 @dataclass(frozen=True)
@@ -66,24 +66,18 @@ def run(rows: list[Row], kept: Kept, workers: int) -> Iterator[Result]:
     waiting = [(row, trial) for row, trial in wanted if not kept.has(row.key, trial)]
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=warm.follow) as pool:
-        asked: list[Future[Result]] = [pool.submit(tried, row, trial) for row, trial in waiting]
+        asked = {pool.submit(tried, row, trial): (row.key, trial) for row, trial in waiting}
         for future in as_completed(asked):
-            kept.add(future.result())
+            broken = future.exception()  # the harness's own: it counts as a loss
+            kept.add(Result(*asked[future], repr(broken), "", 0.0) if broken else future.result())
             yield kept.results[-1]
 
 
 def tried(row: Row, trial: str) -> Result:
-    """One trial; an error of the harness's own counts as a loss."""
+    """One trial."""
     began = time.monotonic()
-    wrong, note = outcome(row, trial)
+    wrong, note = row.trials[trial]()
     return Result(row.key, trial, wrong, note, round(time.monotonic() - began, 2))
-
-
-def outcome(row: Row, trial: str) -> Outcome:
-    try:
-        return row.trials[trial]()
-    except (OSError, RuntimeError, ValueError) as error:
-        return f"{type(error).__name__}: {error}", ""
 
 
 def folder() -> Path:

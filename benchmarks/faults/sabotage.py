@@ -4,8 +4,12 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import serialization
 
 from iqa import checkpoint, tracking
 from iqa.stages import training
@@ -29,6 +33,16 @@ def in_place() -> None:
 def unverified() -> None:
     """Nobody compares a checkpoint with its manifest."""
     checkpoint._verify = lambda folder, kind: None
+
+
+def single() -> None:
+    """No checkpoint but the newest is kept."""
+    checkpoint.save = partial(checkpoint.save, keep=1)
+
+
+def trusting() -> None:
+    """Whatever a file of weights says is done."""
+    torch.load = lambda file, *_, **__: serialization.load(file, weights_only=False)
 
 
 def rewriting() -> None:
@@ -110,6 +124,8 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "": lambda: None,
     "temporary folder": in_place,
     "manifest": unverified,
+    "one before": single,
+    "plain tensors": trusting,
     "journal": rewriting,
     "original times": new_times,
     "lock": unlocked,

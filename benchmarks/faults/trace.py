@@ -56,18 +56,16 @@ def artifacts(row: tracking.RunRow) -> dict[str, str]:
     return {name: digest(file) if file.suffix in repeats else "" for name, file in kept.items()}
 
 
-def weights(runs: Path) -> dict[str, str]:
-    """The tensors of each final artifact, and all of the newest checkpoint of each step."""
-    found = {}
-    for folder in sorted(runs.glob("*/[0-9]*")):
-        name = f"{folder.parent.name.partition('-')[0]} {folder.name}"
-        for artifact in ("encoder", "model"):
-            if (folder / artifact).is_dir():
-                found[f"{name} {artifact}"] = digest(folder / artifact / checkpoint.TENSORS)
+def weights(runs: Path) -> list[str]:
+    """The tensors of each final artifact, and all of each run's newest checkpoint."""
+    found = []
+    for folder in runs.glob("*/[0-9]*"):
+        stage = folder.parent.name.partition("-")[0]
+        made = [folder / artifact for artifact in ("encoder", "model") if (folder / artifact).is_dir()]
+        found += [f"{stage} {one.name} {digest(one / checkpoint.TENSORS)}" for one in made]
         newest = max((folder / "checkpoints").glob("step-*"), default=None)
-        if newest is not None:
-            found[f"{name} {newest.name}"] = checkpoint.digest(newest)
-    return found
+        found += [f"{stage} {newest.name} {checkpoint.digest(newest)}"] if newest is not None else []
+    return sorted(found)
 
 
 def leftovers(runs: Path) -> list[str]:
