@@ -2,6 +2,7 @@
 #
 #   make demo [TORCH=cpu] [SYSTEM_TORCH=1] [PYTHON=python3.12]     the whole experiment, small, on built-in data
 #   make test [PYTEST='-k metrics']                               the whole test suite
+#   make faults, make faults-sample                               kill everything and count what is lost: docs/faults.md
 #   make browser                                                  the report in headless Chromium, where there is one
 #   make lint                                                     ruff and the type checker
 #   make lock                                                     requirements.lock and conda.yaml from pyproject.toml
@@ -9,13 +10,14 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint lock venv
+.PHONY: help demo test faults faults-sample browser lint lock venv
 
 PYTHON ?=
 TORCH ?=
 SYSTEM_TORCH ?=
 PYTEST ?=
 WORKERS ?= 2
+SEED ?= 0
 
 BIN := .venv/bin
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
@@ -23,7 +25,7 @@ IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" MLFLOW_D
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header
 
 help:
-	@sed -n '3,7s/^# *//p' Makefile
+	@sed -n '3,8s/^# *//p' Makefile
 
 demo: .venv/ready
 	@$(IN_VENV) mlflow run . --env-manager local
@@ -32,6 +34,14 @@ demo: .venv/ready
 # worker, so that no fixture is made twice.
 test: .venv/ready
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)
+
+# An hour of real faults, whose counts go into docs/faults.md; and some minutes of them, whose seed one may choose. Both
+# go on where they were killed.
+faults: .venv/ready
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m benchmarks.faults --seed $(SEED)
+
+faults-sample: .venv/ready
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m benchmarks.faults --sample --seed $(SEED)
 
 # The report in Debian's Chromium, headless (apt install chromium); skipped, and said so, where there is none.
 browser: .venv/ready

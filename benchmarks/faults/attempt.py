@@ -23,7 +23,8 @@ class Attempt:
     """What one process does.
 
     kill_at: NAME:COUNT of an instant; pace: seconds that it rests after each step; room: from the so-many-th
-    checkpoint on, a file may have so many bytes; without: a protection of the product that is switched off in it.
+    checkpoint on, a file may have so many bytes; back: seconds that its clock steps back after the first step;
+    without: a protection of the product that is switched off in it.
     """
 
     stage: str
@@ -31,16 +32,17 @@ class Attempt:
     kill_at: str = ""
     pace: float = 0.0
     room: tuple[int, int] = (0, 0)
+    back: float = 0.0
     without: str = ""
 
     def run(self) -> int:
         """Be the command."""
-        conduct(self.pace, self.room)
+        conduct(self.pace, self.room, self.back)
         sabotage.switch_off(self.without)
         return int(import_module(f"entrypoints.{self.stage}").main(list(self.words)))
 
 
-def conduct(pace: float, room: tuple[int, int]) -> None:
+def conduct(pace: float, room: tuple[int, int], back: float) -> None:
     """Write down every instant that this process passes, and do at it what was asked for."""
     notes = os.open(NOTES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     passed, begun = instants.reached, 0
@@ -53,8 +55,9 @@ def conduct(pace: float, room: tuple[int, int]) -> None:
             if begun == room[0]:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (room[1], resource.RLIM_INFINITY))
         passed(name)
-        if name == "after-step" and pace:
+        if name == "after-step":
             time.sleep(pace)
+            _step_back(back)
 
     instants.reached = reached
     _watch(notes)
@@ -78,6 +81,14 @@ def _watch(notes: int) -> None:
             raise
 
     lock.hold, torch.load = held, loaded
+
+
+def _step_back(seconds: float) -> None:
+    """The clock of this process, once."""
+    if seconds and not hasattr(time, "_stepped"):
+        now, now_ns = time.time, time.time_ns
+        time._stepped = True  # type: ignore[attr-defined]
+        time.time, time.time_ns = lambda: now() - seconds, lambda: now_ns() - int(1e9 * seconds)
 
 
 @dataclass(frozen=True)

@@ -43,15 +43,15 @@ def away(home: Home, name: str, stage: str, what: str, seconds: float, without: 
 def _store(place: Place, what: str) -> Iterator[Callable[[float], None]]:
     """A store that the place uses, and what makes it go away for some seconds."""
     if what in ("server on PostgreSQL", "database"):
-        with postgres.Server() as database, Tracking(place, database.address) as server:
+        with postgres.Server() as database, Tracking(place.folder, place.environment(), database.address) as server:
             place.address = server.address
             yield _gone(server) if what != "database" else database.restart
     elif what == "server on SQLite":
-        with Tracking(place) as server:
+        with Tracking(place.folder, place.environment()) as server:
             place.address = server.address
             yield _gone(server)
     else:
-        with Tracking(place) as server, Proxy(place, server.port) as proxy:
+        with Tracking(place.folder, place.environment()) as server, Proxy(place, server.port) as proxy:
             place.address = proxy.address
             yield _refusing(proxy)
 
@@ -103,7 +103,7 @@ def offline(home: Home, name: str, stage: str) -> Outcome:
 
 def at_end(home: Home, name: str, stage: str, without: str = "") -> Outcome:
     """The server dies while the last artifacts are made: exit code 75, and `sync` finishes it."""
-    with Place(home, name, without) as place, Tracking(place) as server:
+    with Place(home, name, without) as place, Tracking(place.folder, place.environment()) as server:
         place.address = server.address
         child = place.start(stage)
         warm.until(passing(place.folder, "best-metric"), PATIENCE)

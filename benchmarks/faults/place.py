@@ -77,7 +77,7 @@ class Place:
 
     def typed(self, stage: str, more: dict[str, str]) -> int:
         """The command in an interpreter of its own, as a shell starts it; its exit code."""
-        command = [sys.executable, "-m", "iqa", stage, *self.words(stage)]
+        command = [sys.executable, "-m", f"entrypoints.{stage}", *self.words(stage)]
         with self.out.open("a") as out:
             return subprocess.call(
                 command, cwd=self.folder, env=self.environment() | more, stdout=out, stderr=out, timeout=PATIENCE
@@ -92,9 +92,9 @@ class Place:
     def trace(self) -> trace.Trace:
         return dict(self.ask(lambda: trace.trace(self.folder)))
 
-    def ask(self, question: Any) -> Any:
+    def ask(self, question: Any, patience: float = PATIENCE) -> Any:
         """The answer of a function that is called in a process of its own, in this place."""
-        return warm.answered(question, self.folder / "asked.txt", self.environment(), self.folder)
+        return warm.answered(question, self.folder / "asked.txt", self.environment(), self.folder, patience)
 
     def wrong(self, stage: str) -> str:
         """In what this place differs from the undisturbed one; "" if in nothing."""

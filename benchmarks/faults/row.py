@@ -1,7 +1,8 @@
 """A row of the table: a fault, what has to come of it, and its trials."""
 
+import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -10,19 +11,19 @@ Outcome = tuple[str, str]  # what is wrong, "" if nothing; what else there is to
 
 @dataclass(frozen=True)
 class Row:
-    """key: its name on the command line; trials: name → what is tried, each in a place of its own."""
+    """key: its name on the command line; trials: name → what is tried; weight: faults that each of them injects."""
 
     key: str
     fault: str
     expected: str
     trials: dict[str, Callable[[], Outcome]] = field(default_factory=dict)
+    weight: int = 1
 
     def sampled(self, count: int, seed: int) -> "Row":
         """The same row with some of its trials, drawn."""
-        import random
-
-        names = sorted(random.Random(f"{seed} {self.key}").sample(sorted(self.trials), min(count, len(self.trials))))
-        return Row(self.key, self.fault, self.expected, {name: self.trials[name] for name in names})
+        draw = random.Random(f"{seed} {self.key}")
+        names = sorted(draw.sample(sorted(self.trials), min(count, len(self.trials))))
+        return replace(self, trials={name: self.trials[name] for name in names})
 
 
 def trials(function: Callable[..., Outcome], home: Any, **arguments: tuple[Any, ...]) -> dict[str, Any]:

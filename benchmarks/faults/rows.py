@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.faults import caught, damage, disks, hostile, kills, mismatch, outages, races, stops
+from benchmarks.faults import caught, damage, disks, hostile, kills, mismatch, outages, races, stops, troubles, workers
 from benchmarks.faults.home import Home
 from benchmarks.faults.row import Outcome, Row, trials
 
@@ -30,7 +30,11 @@ SAMPLE = {  # trials of a row; 2 of any other
 
 def every(home: Home, seed: int) -> list[Row]:
     """All rows in the order of the table."""
-    return [row for part in (killed, stopped, away, full, raced, damaged, noticed) for row in part(home, seed)]
+    return [
+        row
+        for part in (killed, stopped, away, full, raced, damaged, broken, studied, noticed)
+        for row in part(home, seed)
+    ]
 
 
 def sampled(rows: list[Row], seed: int) -> list[Row]:
@@ -125,6 +129,28 @@ def damaged(home: Home, seed: int) -> list[Row]:
         every_of("damage-run", "the same amid a run", f"{told}; {EQUAL}", damage.amid_run, home, amid),
         every_of("hostile", "hostile files as weights", "refused, nothing of them ran", hostile.given, home, kinds),
         Row("mismatch", fault, said, tried),
+    ]
+
+
+def studied(home: Home, seed: int) -> list[Row]:
+    """Workers of studies, with toy stages: `benchmarks.study_faults`."""
+    kills = trials(workers.injected, home, **{"kills": ("kills", seed)})
+    rest = trials(workers.injected, home, **{fault: (fault, seed) for fault in workers.SINGLE})
+    exact = "exactly as many trials as asked for, none left running, each killed one tried again once"
+    fault = "a worker stopped past its time and woken; database away 60 s; two resuming one study; the last one dying"
+    return [
+        Row("study-kills", "four study workers on one PostgreSQL, killed", exact, kills, workers.KILLS),
+        Row("study", fault, "one result counted", rest),
+    ]
+
+
+def broken(home: Home, seed: int) -> list[Row]:
+    """Runs that cannot go on as they are."""
+    told = "FAILED with the reason as a tag, exit code 2, the last finite checkpoint is kept"
+    back = f"no negative duration; {EQUAL}"
+    return [
+        every_of("nan", "the loss is no number any more", told, troubles.diverged, home, EACH),
+        every_of("clock", "the clock steps back an hour amid a run", back, troubles.clock_back, home, EACH),
     ]
 
 

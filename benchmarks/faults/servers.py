@@ -22,9 +22,11 @@ HOST = "127.0.0.1"
 class Tracking:
     """`mlflow server` on a database, with its artifacts beside it. `address` is where it answers."""
 
-    def __init__(self, place: Place, backend: str = ""):
-        self.place, self.port = place, postgres.free_port()
-        self.backend = backend or f"sqlite:///{place.folder}/mlflow.db"
+    def __init__(self, folder: Path, environment: dict[str, str], backend: str = ""):
+        self.folder, self.port = folder, postgres.free_port()
+        self.environment = environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+        self.backend = backend or f"sqlite:///{folder}/mlflow.db"
         self.address = f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> "Tracking":
@@ -37,21 +39,19 @@ class Tracking:
     def start(self) -> None:
         """Start, and wait until it answers."""
         words = ["server", "--host", HOST, "--port", str(self.port), "--workers", "1"]
-        words += ["--backend-store-uri", self.backend, "--artifacts-destination", str(self.place.folder / "stored")]
-        environment = self.place.environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        environment.pop("MLFLOW_TRACKING_URI")
-        with (self.place.folder / "server.txt").open("a") as out:
+        words += ["--backend-store-uri", self.backend, "--artifacts-destination", str(self.folder / "stored")]
+        with (self.folder / "server.txt").open("a") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mlflow", *words],
-                cwd=self.place.folder,
-                env=environment,
+                cwd=self.folder,
+                env=self.environment,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
                 preexec_fn=warm.follow,
             )
         if not warm.until(lambda: answers(self.port), PATIENCE, 0.1):
-            raise RuntimeError(f"The server does not start: {(self.place.folder / 'server.txt').read_text()[-1000:]}")
+            raise RuntimeError(f"The server does not start: {(self.folder / 'server.txt').read_text()[-1000:]}")
 
     def kill(self) -> None:
         """Every process of it, at once."""

@@ -3,7 +3,7 @@
 from benchmarks.faults.row import Row
 from benchmarks.faults.running import Result
 
-HEAD = "| fault | what has to come of it | held | tried |\n|---|---|---:|---:|"
+HEAD = "| fault | what has to come of it | held |\n|---|---|---:|"
 
 
 def line(result: Result, done: int, of: int) -> str:
@@ -18,14 +18,14 @@ def counts(rows: list[Row], results: list[Result]) -> dict[str, tuple[int, int]]
     found = {}
     for row in rows:
         own = [one for one in results if one.row == row.key and one.trial in row.trials]
-        found[row.key] = (sum(not one.wrong for one in own), len(row.trials))
+        found[row.key] = (row.weight * sum(not one.wrong for one in own), row.weight * len(row.trials))
     return found
 
 
 def table(rows: list[Row], results: list[Result]) -> str:
     """Markdown, a line a row."""
     held = counts(rows, results)
-    lines = [f"| {row.fault} | {row.expected} | {held[row.key][0]} | {held[row.key][1]} |" for row in rows]
+    lines = [f"| {row.fault} | {row.expected} | {held[row.key][0]} of {held[row.key][1]} |" for row in rows]
     return "\n".join([HEAD, *lines])
 
 

@@ -83,7 +83,9 @@ def follow() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def answered(work: Callable[[], Any], out: Path, environment: Mapping[str, str], folder: Path) -> Any:
+def answered(
+    work: Callable[[], Any], out: Path, environment: Mapping[str, str], folder: Path, patience: float = 300.0
+) -> Any:
     """What a function returns, computed in a child, so that nothing of it stays in this process; plain JSON."""
     answer = out.with_suffix(f".{os.getpid()}.json")
 
@@ -91,7 +93,7 @@ def answered(work: Callable[[], Any], out: Path, environment: Mapping[str, str],
         answer.write_text(json.dumps(work()), encoding="utf-8")
 
     answer.unlink(missing_ok=True)
-    if Child(told, out, environment, folder).wait(300) or not answer.is_file():
+    if Child(told, out, environment, folder).wait(patience) or not answer.is_file():
         raise RuntimeError(f"A question about {folder} has no answer: {out.read_text(encoding='utf-8')[-2000:]}")
     found = json.loads(answer.read_text(encoding="utf-8"))
     answer.unlink()
