@@ -4,9 +4,10 @@ import argparse
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
+
+from .progress import Progress
 
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
 SWITCHES = ("accept_code", "commands", "check", "offline")  # flags that need no value
@@ -113,7 +114,7 @@ def stage(name: str, description: str | None, argv: list[str] | None) -> int:
         preset = given.preset or "demo"
         settings = filled(name, config.load(name, rest, preset))
         cell = experiment.cell(name, settings, {"preset": preset})
-        result = experiment.compute(cell, show=Progress(epochs_of(settings)), command=said(name, argv))
+        result = experiment.compute(cell, show=Progress(), command=said(name, argv))
         finish(name, result.run_id)
 
     return ended(work)
@@ -174,40 +175,6 @@ def said(name: str, argv: list[str] | None) -> str:
     import shlex
 
     return shlex.join(["iqa", name, *(sys.argv[1:] if argv is None else argv)])
-
-
-def epochs_of(settings: Any) -> int:
-    """How many records the stage will yield at most."""
-    return settings.optim.epochs if hasattr(settings, "optim") else len(settings.targets.names)
-
-
-class Progress:
-    """One line per record: what moved, how fast, how long still."""
-
-    WORDS = {
-        "train/loss": "loss",
-        "val/ordering": "ordering",
-        "val/srcc": "validation SRCC",
-        "val/plcc": "PLCC",
-        "cost/images_per_s": "images/s",
-        "cost/data_wait": "data wait",
-    }
-
-    def __init__(self, total: int | None = None):
-        self.total, self.began, self.title = total, time.monotonic(), ""
-
-    def __call__(self, title: str, number: int, record: dict[str, float]) -> None:
-        if title != self.title:
-            self.title, self.began, self.first = title, time.monotonic(), number
-        words = [f"{word} {record[name]:.3g}" for name, word in self.WORDS.items() if name in record]
-        words += [f"{name.removeprefix('test/')} {value:.4f}" for name, value in record.items() if final(name)]
-        of = f"/{self.total}" if self.total else ""
-        print(f"{title}  {number}{of}  " + "  ".join(words), flush=True)
-
-
-def final(name: str) -> bool:
-    """Whether a metric is a test set's final correlation."""
-    return name.startswith("test/") and name.endswith(("/srcc", "/plcc"))
 
 
 def sibling(name: str) -> Any:

@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from . import command
+from .progress import Progress
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,8 +16,8 @@ def main(argv: list[str] | None = None) -> int:
         said = command.said("main", argv)
         plan, choice, _ = command.planned(__doc__, argv)
         if choice.only:
-            return ended(experiment.part(plan, show=command.Progress(), say=print, choice=choice))
-        report, outcome = experiment.run(plan, command=said, show=command.Progress(), say=print, choice=choice)
+            return ended(experiment.part(plan, show=Progress(), say=print, choice=choice))
+        report, outcome = experiment.run(plan, command=said, show=Progress(), say=print, choice=choice)
         command.announce(report, outcome)
         print(f"next: {'iqa sync, when the store can be reached' if tracking.offline() else 'mlflow ui'}")
         return ended(outcome)

@@ -17,8 +17,6 @@ from iqa.config import STAGES, fingerprint, flatten, load
 from iqa.experiment import code
 from iqa.stages import stage as stage_of
 
-Show = Callable[[str, int, dict[str, float]], None]  # what the console does with a record
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -35,6 +33,9 @@ class Cell:
         parts = [self.tags.get("arm", ""), self.stage]
         parts += [f"{name} {self.tags[name]}" for name in ("seed", "fold") if self.tags.get(name)]
         return " ".join(part for part in parts if part)
+
+
+Show = Callable[[Cell, str, int, dict[str, float]], None]  # what the console does with a run's record
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def compute(cell: Cell, *, parent: str | None = None, show: Show | None = None, 
     with opened(cell, parent=parent, command=command) as run:
         for number, record in enumerate(records(cell, run), start=1):
             if show is not None:
-                show(cell.title, int(record.get("epoch", number)), record)  # a resumed one does not begin at 1
+                show(cell, run.run_id, int(record.get("epoch", number)), record)  # a resumed one does not begin at 1
         return Result(run.run_id, reused=False)
 
 

@@ -68,8 +68,9 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
         state.own["curve"].append({"epoch": epoch.number} | without_costs(record))
         run.metrics(record, epoch.number)
         yield record
-    final = ordering(model, validation, config, device)
-    run.metrics({name.replace("val/", "final/"): value for name, value in final.items()}, config.optim.epochs)
+    last = state.own["curve"][-1] if state.own["curve"] else ordering(model, validation, config, device)
+    final = {name.replace("val/", "final/"): value for name, value in last.items() if name.startswith("val/")}
+    run.metrics(final, config.optim.epochs)
     instants.reached("best-metric")
     hours = (time.monotonic() - began) / 3600
     run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}, config.optim.epochs)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from iqa import batches, checkpoint, datasets, instants, machine, tracking
 from iqa.config import Compute, Data
-from iqa.loop import Terms, fit
+from iqa.loop import Record, Terms, fit
 
 logger = logging.getLogger("iqa")
 
@@ -175,7 +175,8 @@ def _epochs(
         began, waited = time.monotonic(), clock.seconds
         first, last = state.step, (state.epoch + 1) * per_epoch
         saved = began
-        for record in fit(losses_of, clock, state.optimizer, lr_at, range(first, last), optim.clip):
+        steps = fit(losses_of, clock, state.optimizer, lr_at, range(first, last), optim.clip)
+        for record in shown(steps, last - first, f"epoch {state.epoch + 1}/{optim.epochs}"):
             state.step = record.step + 1
             state.sums = {name: state.sums.get(name, 0) + term for name, term in record.terms.items()}
             instants.reached("after-step")
@@ -197,6 +198,13 @@ def _epochs(
         state.epoch += 1
         state.sums = {}
         _save(state, run)
+
+
+def shown(steps: Iterator[Record], count: int, title: str) -> Iterator[Record]:
+    """The same records, with a bar on a terminal that is gone when they are."""
+    from tqdm import tqdm
+
+    return iter(tqdm(steps, desc=title, total=count, unit="step", leave=False, disable=None))
 
 
 def scaled(terms: Terms, share: float) -> Terms:
