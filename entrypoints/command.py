@@ -90,7 +90,7 @@ def ended(work: Callable[[], int | None]) -> int:
     try:
         return work() or 0
     except tracking.Stopped as stop:
-        print(f"Stopped by signal {stop.signal}: everything is saved; the same command goes on.", file=sys.stderr)
+        print(stop, file=sys.stderr)
         return STOPPED + int(stop.signal)
     except tracking.Unshipped as late:
         print(late, file=sys.stderr)

@@ -19,14 +19,12 @@ class Progress:
     def __init__(self) -> None:
         self.title, self.first, self.began = "", 0, 0.0
 
-    def __call__(self, cell: Any, run_id: str, number: int, record: dict[str, float]) -> None:
-        """cell: whose record it is; number: the epoch, or which target set, from 1 on."""
+    def __call__(self, cell: Any, page: str, number: int, record: dict[str, float]) -> None:
+        """cell: whose record it is; page: where its run is shown; number: the epoch, or which target set, from 1 on."""
         total = records_of(cell.config)
         if cell.title != self.title:
-            from iqa import tracking
-
             self.title, self.first, self.began = cell.title, number, time.monotonic()
-            print(f"{cell.title}: {tracking.url(run_id)}", flush=True)
+            print(f"{cell.title}: {page}", flush=True)
         words = [f"{word} {told(name, record[name])}" for name, word in WORDS.items() if name in record]
         words += [f"{name.removeprefix('test/')} {value:.4f}" for name, value in record.items() if final(name)]
         print("  ".join([f"  {number}/{total}", *words, *self.left(number, total)]), flush=True)

@@ -82,7 +82,7 @@ def test_a_store_that_is_gone_at_the_end_is_75_and_sync_finishes_it(photos, monk
     def leaves(self, *record):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
 
-    monkeypatch.setattr(command.Progress, "__call__", leaves)
+    monkeypatch.setattr("entrypoints.progress.Progress.__call__", leaves)
     assert finetune.main([*TUNE, f"--data={photos}"]) == command.TRY_AGAIN
     assert "are kept, and the entry point sync sends them" in capsys.readouterr().err
     assert sync.main([]) == command.TRY_AGAIN

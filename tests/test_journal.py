@@ -259,3 +259,43 @@ def test_what_a_run_became_after_its_end_does_not_open_it_again(tmp_path):
     journal.append("end", status="FINISHED")
     journal.append("joined", run="r", experiment="0", store="s")
     assert journal.status == Journal(tmp_path).status == last_status(tmp_path) == "FINISHED"
+
+
+NOBODY_LOOKS = """
+import os, signal, time
+from iqa.tracking import Stopped, handle_signals, signals, stop_requested
+signals.GRACE = 0.2
+handle_signals()
+os.kill(os.getpid(), signal.SIGTERM)
+assert stop_requested() == signal.SIGTERM
+time.sleep(0.5)  # who was told is not broken off
+print("told")
+signals._asked = 0
+os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGTERM)
+try:
+    time.sleep(9)
+except Stopped as stopped:
+    print(stopped.exit_code)
+"""
+
+
+def test_work_that_asks_nobody_is_broken_off_and_work_that_asks_is_not():
+    done = subprocess.run([sys.executable, "-c", NOBODY_LOOKS], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("told\n143\n", "")
+
+
+LIMITED = """
+import signal
+from iqa.tracking import Stopped, stop_after, stop_requested
+stop_after(0.0)
+assert stop_requested() == 0
+stop_after(1e-9)
+assert stop_requested() == signal.SIGUSR1
+print(Stopped(stop_requested()))
+"""
+
+
+def test_max_hours_asks_as_sigusr1_does_and_says_so():
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "Stopped by max_hours, everything saved: the same command goes on.\n", done.stderr

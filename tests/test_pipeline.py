@@ -147,4 +147,8 @@ def test_mlflow_run_finishes_and_fails_as_its_command_does(home, photos):
 
 
 def test_every_command_has_an_entry_point():
-    assert set(COMMANDS) == {file.stem for file in (ROOT / "entrypoints").glob("*.py")} - {"__init__", "command", "progress"}
+    assert set(COMMANDS) == {file.stem for file in (ROOT / "entrypoints").glob("*.py")} - {
+        "__init__",
+        "command",
+        "progress",
+    }

@@ -134,3 +134,30 @@ def test_evaluating_an_encoder_is_refused(photos, tmp_path):
 def test_a_batch_larger_than_the_data_is_refused(photos, tmp_path):
     with pytest.raises(ValueError, match="larger than the data"):
         done("finetune", settings("finetune", photos, batch_size="64"), tracking.Silent(tmp_path))
+
+
+class AskedAtTheEpochsEnd(tracking.Silent):
+    """A run that somebody asks to stop when the last step of an epoch is done, so that validation is what hears it."""
+
+    def __init__(self, folder, steps, monkeypatch):
+        super().__init__(folder)
+        self.left, self.monkeypatch = steps, monkeypatch
+
+    def stop_requested(self):
+        asked, self.left = tracking.stop_requested(), self.left - 1
+        if self.left == 0:
+            self.monkeypatch.setattr(tracking.signals, "_asked", 15)
+        return asked
+
+
+@pytest.mark.parametrize(("name", "kind"), [("pretrain", "encoder"), ("finetune", "model")])
+def test_a_stop_amid_validation_saves_what_was_trained(name, kind, photos, tmp_path, monkeypatch):
+    told, steps = settings(name, photos, epochs="2"), 4  # an epoch
+    _, whole = done(name, told, tracking.Silent(tmp_path / "whole"))
+    folder = tmp_path / "stopped"
+    with monkeypatch.context() as asked, pytest.raises(tracking.Stopped):
+        done(name, told, AskedAtTheEpochsEnd(folder, steps, asked))
+    (saved,) = (folder / "checkpoints").glob("step-*")
+    assert saved.name == f"step-{steps:09d}"
+    _, resumed = done(name, told, tracking.Silent(folder))
+    assert equal(weights(whole, kind), weights(resumed, kind))

@@ -53,6 +53,7 @@ class Compute(Section):
     micro_batch: Annotated[int, Field(ge=0)] = 0  # images (fine-tuning: crops) per backward pass; 0 = the whole batch
     precision: Literal["float32", "bfloat16"] = "float32"  # of the encoder's layers; scores and losses stay float32
     recompute: bool = False  # activation checkpointing: the encoder keeps less for the backward pass, at a pass more
+    max_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # of the process: then it saves and leaves
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0  # within an epoch; 0 = after every step
 
 

@@ -20,19 +20,21 @@ class ConfigError(ValueError):
 
 
 STAGES: dict[str, type[Section]] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig, "evaluate": EvaluateConfig}
-_DATA = {"data": "data.name", "data_root": "data.root", "protocol": "data.protocol", "device": "compute.device"}
+_DATA = {"data": "data.name", "data_root": "data.root", "protocol": "data.protocol"}
+_COMPUTE = {"device": "compute.device", "max_hours": "compute.max_hours"}
 FLAT: dict[str, dict[str, str]] = {  # the flat names of MLproject, each an alias of a dotted one
     "pretrain": _DATA
+    | _COMPUTE
     | {"encoder": "model.encoder", "weights": "model.weights", "epochs": "optim.epochs", "seed": "seed"}
     | {"batch_size": "optim.batch_size", "lr": "optim.lr", "loss": "loss.type"}
     | {"families": "degrade.families", "levels": "degrade.levels"},
     "finetune": _DATA
+    | _COMPUTE
     | {"encoder": "model.encoder", "weights": "model.weights", "epochs": "optim.epochs", "seed": "seed"}
     | {"batch_size": "optim.batch_size", "head_lr": "optim.head_lr", "encoder_lr_ratio": "optim.encoder_lr_ratio"},
-    "evaluate": {"weights": "weights", "targets": "targets.names", "data_root": "targets.root"}
-    | {"device": "compute.device"},
+    "evaluate": {"weights": "weights", "targets": "targets.names", "data_root": "targets.root"} | _COMPUTE,
 }
-NO_PART_OF_THE_RESULT = ("data.root", "targets.root", "compute.checkpoint_minutes")
+NO_PART_OF_THE_RESULT = ("data.root", "targets.root", "compute.checkpoint_minutes", "compute.max_hours")
 
 
 def load(stage: str, overrides: dict[str, Any], preset: str = "demo") -> Any:

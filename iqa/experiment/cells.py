@@ -35,7 +35,7 @@ class Cell:
         return " ".join(part for part in parts if part)
 
 
-Show = Callable[[Cell, str, int, dict[str, float]], None]  # what the console does with a run's record
+Show = Callable[[Cell, str, int, dict[str, float]], None]  # what the console does with a run's page and record
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def compute(cell: Cell, *, parent: str | None = None, show: Show | None = None, 
     with opened(cell, parent=parent, command=command) as run:
         for number, record in enumerate(records(cell, run), start=1):
             if show is not None:
-                show(cell, run.run_id, int(record.get("epoch", number)), record)  # a resumed one does not begin at 1
+                show(cell, run.page, int(record.get("epoch", number)), record)  # a resumed one does not begin at 1
         return Result(run.run_id, reused=False)
 
 

@@ -184,6 +184,7 @@ def settle(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Cho
 
 def attempt(cell: Cell, parent: str | None, outcome: Outcome, show: Show) -> None:
     """Compute a cell; a failure is written down and stays this cell's own."""
+    tracking.stop_if_asked()
     try:
         outcome.done[cell.key] = cells.compute(cell, parent=parent, show=show)
         instants.reached("between-stages")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -111,18 +112,20 @@ def train(
     model, minutes = state.model, config.compute.checkpoint_minutes
     state.own.setdefault("seen", torch.zeros(2, count, dtype=torch.float64))  # sums and counts of predictions
     model.train()
-    for epoch in epochs(state, run, source, losses_of, schedule, per_epoch, count, length, minutes):
-        assert optim.covers(state.optimizer, model)
-        record = metrics_of(epoch, state, parts["train"])
-        record |= select(state, parts["validation"], epoch.number, config, run, device)
-        waited = epoch.number - max(state.own["best_epoch"], extra)
-        state.own["done"] = 0 < config.optim.patience <= waited
-        run.metrics(record, epoch.number)
-        curve = predict(model, parts["test"], config.crops.size, 1, device)
-        test = correlations(curve, parts["test"], f"test/{parts['test'].name}/epoch_")
-        run.metrics(test, epoch.number)
-        model.train()
-        yield record | test | {"epoch": epoch.number}
+    passes = epochs(state, run, source, losses_of, schedule, per_epoch, count, length, minutes)
+    with closing(passes):
+        for epoch in passes:
+            assert optim.covers(state.optimizer, model)
+            record = metrics_of(epoch, state, parts["train"])
+            record |= select(state, parts["validation"], epoch.number, config, run, device)
+            waited = epoch.number - max(state.own["best_epoch"], extra)
+            state.own["done"] = 0 < config.optim.patience <= waited
+            run.metrics(record, epoch.number)
+            curve = predict(model, parts["test"], config.crops.size, 1, device)
+            test = correlations(curve, parts["test"], f"test/{parts['test'].name}/epoch_")
+            run.metrics(test, epoch.number)
+            model.train()
+            yield record | test | {"epoch": epoch.number}
 
 
 def extra_epochs(config: FinetuneConfig, count: int) -> int:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -61,13 +62,15 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     losses_of = partial(micro_losses, model, config, device)
     model.train()
     minutes = config.compute.checkpoint_minutes
-    for epoch in epochs(state, run, source, losses_of, schedule, per_epoch, len(train), config.optim, minutes):
-        assert optim.covers(state.optimizer, model)
-        held_out = ordering(model, validation, config, device)
-        record = metrics_of(epoch) | held_out
-        state.own["curve"].append({"epoch": epoch.number} | without_costs(record))
-        run.metrics(record, epoch.number)
-        yield record
+    passes = epochs(state, run, source, losses_of, schedule, per_epoch, len(train), config.optim, minutes)
+    with closing(passes):
+        for epoch in passes:
+            assert optim.covers(state.optimizer, model)
+            held_out = ordering(model, validation, config, device)
+            record = metrics_of(epoch) | held_out
+            state.own["curve"].append({"epoch": epoch.number} | without_costs(record))
+            run.metrics(record, epoch.number)
+            yield record
     last = state.own["curve"][-1] if state.own["curve"] else ordering(model, validation, config, device)
     final = {name.replace("val/", "final/"): value for name, value in last.items() if name.startswith("val/")}
     run.metrics(final, config.optim.epochs)
@@ -171,6 +174,7 @@ def ordering(
     model.eval()
     for family in degradations.expand(config.degrade.families):
         pairs = batches.held_out(validation, family, crop, config.degrade.heldout)
+        tracking.stop_if_asked()
         parts = [pairs[at : at + at_once] for at in range(0, len(pairs), at_once)]
         views = [score_views(model, batches.degraded(part, levels, crop, device))[:, 0] for part in parts]
         instants.reached("amid-validation")

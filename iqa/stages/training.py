@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -91,6 +92,7 @@ class Timed:
 
 def prepare(compute: Compute) -> torch.device:
     """Set this process up for training as the config says, and return its device."""
+    tracking.stop_after(compute.max_hours)
     machine.keep_memory()
     machine.threads(compute.threads)
     device = machine.device(compute.device)
@@ -150,11 +152,11 @@ def epochs(
     images: int,
     optim: Any,
     checkpoint_minutes: float,
-) -> Iterator[Epoch]:
+) -> Generator[Epoch, None, None]:
     """Train from state.step on and yield at the end of each epoch; when resumed, what the caller did is saved.
 
-    The caller ends the training early with state.own["done"] = True. Raises Stopped, after a checkpoint, when
-    asked to stop, and Diverged, before one, when the loss is no number.
+    The caller closes this, and ends the training early with state.own["done"] = True. Raises Stopped, after a
+    checkpoint, when asked to stop, and Diverged, before one, when the loss is no number.
     """
     with closing(batches.ahead(source(start=state.step))) as crops:
         yield from _epochs(state, run, Timed(crops), losses_of, lr_at, per_epoch, images, optim, checkpoint_minutes)
@@ -170,7 +172,7 @@ def _epochs(
     images: int,
     optim: Any,
     checkpoint_minutes: float,
-) -> Iterator[Epoch]:
+) -> Generator[Epoch, None, None]:
     while state.epoch < optim.epochs and not state.own.get("done"):
         began, waited = time.monotonic(), clock.seconds
         first, last = state.step, (state.epoch + 1) * per_epoch
@@ -193,7 +195,15 @@ def _epochs(
             "cost/images_per_s": images * (last - first) / per_epoch / max(seconds, 1e-9),
             "cost/data_wait": (clock.seconds - waited) / max(seconds, 1e-9),
         }
-        yield Epoch(state.epoch + 1, {name: float(total) / per_epoch for name, total in state.sums.items()}, costs)
+        terms = {name: float(total) / per_epoch for name, total in state.sums.items()}
+        trained = deepcopy(state.own)
+        try:
+            yield Epoch(state.epoch + 1, terms, costs if first < last else {})
+        except GeneratorExit:
+            if run.stop_requested():  # amid validation: what was trained need not be trained again
+                state.own = trained
+                _save(state, run)
+            raise
         instants.reached("epoch-end")
         state.epoch += 1
         state.sums = {}

@@ -12,8 +12,9 @@ from iqa.tracking.local import RunRow
 from iqa.tracking.lock import Busy
 from iqa.tracking.reading import compare_url, fetch, history, logged_model, resolve, row, rows, url
 from iqa.tracking.run import Run, is_finished, open_run
-from iqa.tracking.signals import Stopped, handle_signals, stop_requested
+from iqa.tracking.signals import Stopped, handle_signals, stop_after, stop_if_asked, stop_requested
 from iqa.tracking.silent import Silent
+from iqa.tracking.stale import reap
 from iqa.tracking.store import StoreError, offline
 from iqa.tracking.syncing import Unshipped, sync, sync_all
 
@@ -37,11 +38,14 @@ __all__ = [
     "logged_model",
     "offline",
     "open_run",
+    "reap",
     "resolve",
     "row",
     "rows",
     "runs_folder",
     "stand_in",
+    "stop_after",
+    "stop_if_asked",
     "stop_requested",
     "sync",
     "sync_all",

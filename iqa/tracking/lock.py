@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from filelock import FileLock
 
+HOLDER = ".holder"
 WAIT = 1.0  # seconds: a process that is just leaving is let go
 
 
@@ -17,30 +19,61 @@ class Busy(ValueError):
 
 
 def hold(folder: Path) -> "FileLock":
-    """Lock a run folder for this process; give it back with `release`. Raises Busy within 2 s, naming the holder."""
-    from filelock import FileLock, Timeout
+    """Lock a run folder for this process; give it back with `release`.
 
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=WAIT)
-    try:
-        lock.acquire()
-    except Timeout:
+    Raises Busy within 2 s, naming the holder; ValueError where nothing can be written.
+    """
+    lock = _taken(folder, WAIT)
+    if lock is None:
         raise Busy(
             f"{folder} is in use by {_holder(folder)}: wait for it, stop it, or run with another seed or config."
-        ) from None
-    (folder / ".holder").write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}), encoding="utf-8")
+        )
+    return lock
+
+
+def try_hold(folder: Path) -> "FileLock | None":
+    """The lock if nobody has it, without waiting."""
+    return _taken(folder, 0.0)
+
+
+def _taken(folder: Path, wait: float) -> "FileLock | None":
+    from filelock import FileLock, Timeout
+
+    about = {"pid": os.getpid(), "host": socket.gethostname()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=wait)
+        lock.acquire()
+    except Timeout:
+        return None
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        (folder / HOLDER).write_text(json.dumps(about), encoding="utf-8")
+    except OSError as error:
+        lock.release()
+        raise _unwritable(folder, error) from error
     return lock
 
 
 def release(folder: Path, lock: "FileLock") -> None:
     """Let the next process in."""
-    (folder / ".holder").unlink(missing_ok=True)
+    (folder / HOLDER).unlink(missing_ok=True)
     lock.release()
+
+
+def _unwritable(folder: Path, error: OSError) -> ValueError:
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(nearest).free
+    return ValueError(
+        f"{folder} cannot be written ({error.strerror or error}; {free} bytes are free there): make room or make it "
+        "writable, or set IQA_RUNS to another folder."
+    )
 
 
 def _holder(folder: Path) -> str:
     try:
-        holder = json.loads((folder / ".holder").read_text(encoding="utf-8"))
+        holder = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         return f"process {holder['pid']} on {holder['host']}"
     except (OSError, ValueError, KeyError):  # it is leaving, or has only just come
         return "another process"

@@ -15,7 +15,6 @@ from iqa.tracking.sending import OF_RUN
 
 LOCAL_SCHEMES = ("file", "")
 PAGE = 1000  # runs a query
-LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` shows a store that is no server
 
 
 def rows(experiment: str = store.OURS, *, status: str = "", tags: Mapping[str, str] | None = None) -> list[RunRow]:
@@ -101,7 +100,7 @@ def url(run_id: str) -> str:
     if store.offline():
         return local.folder_of(run_id).absolute().as_uri()
     found = row(run_id)
-    return f"{_ui()}/#/experiments/{found.experiment_id}/runs/{found.run_id}"
+    return store.page(found.experiment_id, found.run_id)
 
 
 def compare_url(run_ids: list[str], metrics: list[str] | None = None) -> str:
@@ -111,11 +110,11 @@ def compare_url(run_ids: list[str], metrics: list[str] | None = None) -> str:
     experiments = json.dumps(sorted({row(run_id).experiment_id for run_id in run_ids}), separators=(",", ":"))
     runs = json.dumps(run_ids, separators=(",", ":"))
     if not metrics:
-        return f"{_ui()}/#/compare-runs?runs={quote(runs)}&experiments={quote(experiments)}"
+        return f"{store.ui()}/#/compare-runs?runs={quote(runs)}&experiments={quote(experiments)}"
     keys = quote(json.dumps(metrics, separators=(",", ":")), safe="")
     first = quote(json.dumps(metrics[0]), safe="")
     where = f"runs={quote(runs)}&metric={first}&experiments={quote(experiments)}"
-    return f"{_ui()}/#/metric?{where}&plot_metric_keys={keys}&x_axis=step"
+    return f"{store.ui()}/#/metric?{where}&plot_metric_keys={keys}&x_axis=step"
 
 
 def cache_folder() -> Path:
@@ -165,8 +164,3 @@ def _missing(run_id: str, artifact_path: str) -> ValueError:
     names = [one.path for one in store.client().list_artifacts(run_id)]
     has = f"it has {', '.join(sorted(names))}" if names else "it has none"
     return store.StoreError(f"Run {run_id} has no artifact '{artifact_path}': {has}.")
-
-
-def _ui() -> str:
-    address = store.uri()
-    return address.rstrip("/") if address.startswith(("http:", "https:")) else LOCAL_UI

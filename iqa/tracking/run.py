@@ -16,6 +16,7 @@ from iqa.tracking.journal import Journal, last_status
 from iqa.tracking.shipping import STOPPED_PATIENCE, Position, Shipper
 from iqa.tracking.signals import Stopped, stop_requested
 from iqa.tracking.silent import Kept
+from iqa.tracking.stale import reap
 from iqa.tracking.syncing import Unshipped
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ class Run:
     @property
     def run_id(self) -> str:
         return self._journal.run_id
+
+    @property
+    def page(self) -> str:
+        """Where MLflow shows this run, offline its folder; no store is asked."""
+        if store.offline():
+            return self.folder.absolute().as_uri()
+        return store.page(self._journal.joined["experiment"], self.run_id)
 
     @property
     def cell(self) -> str:
@@ -105,6 +113,8 @@ class Run:
             self.resumed = bool(self._journal.begin)
             join(self._journal, position, self.opening)
             self._describe()
+            if self.opening.parent is None:
+                reap()
             opened = True
         finally:
             if not opened:

@@ -1,22 +1,28 @@
-"""Being asked to stop: a signal sets a flag, and the stage leaves at its next step with everything saved."""
+"""Being asked to stop, by a signal or by the clock: it sets a flag, and a stage leaves at its next step, all saved."""
 
 import ctypes
+import math
 import os
 import signal
 import sys
+import time
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+GRACE = 4.0  # seconds until whatever asks nobody whether it should stop is broken off; a cluster waits ten or more
 
 _asked = 0
+_began = time.monotonic()
+_until = math.inf
 
 
 class Stopped(Exception):
     """Raised by a stage that was asked to stop, after it saved; `signal` is the number, `exit_code` 128 more."""
 
     def __init__(self, number: int):
-        super().__init__(f"Stopped by {signal.Signals(number).name}, everything saved: the same command goes on.")
+        by = "max_hours" if time.monotonic() >= _until else signal.Signals(number).name
+        super().__init__(f"Stopped by {by}, everything saved: the same command goes on.")
         self.signal = number
         self.exit_code = 128 + number
 
@@ -28,17 +34,43 @@ def handle_signals() -> None:
     """
     for number in SIGNALS:
         signal.signal(number, _ask)
+    signal.signal(signal.SIGALRM, _insist)
     if sys.platform == "linux" and "MLFLOW_RUN_ID" in os.environ:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
+def stop_after(hours: float) -> None:
+    """Ask to stop, as SIGUSR1 would, so many hours after this process began; 0 = never."""
+    global _until
+    _until = _began + 3600 * hours if hours else math.inf
+
+
 def stop_requested() -> int:
-    """The number of the signal that asked to stop, 0 if none did."""
+    """The number of the signal that asked to stop, 0 if none did. Who is told so stops, and is not broken off."""
+    global _asked
+    if not _asked and time.monotonic() >= _until:
+        _asked = signal.SIGUSR1
+    if _asked:
+        signal.setitimer(signal.ITIMER_REAL, 0)
     return _asked
+
+
+def stop_if_asked() -> None:
+    """Raise Stopped if somebody asked to stop: for work of which nothing needs saving."""
+    number = stop_requested()
+    if number:
+        raise Stopped(number)
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
     global _asked
     if number == signal.SIGINT and _asked == signal.SIGINT:
         raise KeyboardInterrupt
+    if not _asked:
+        signal.setitimer(signal.ITIMER_REAL, GRACE)
     _asked = number
+
+
+def _insist(number: int, frame: FrameType | None) -> None:
+    """Nobody looked in time: a data set is being read, or a step takes long. The last checkpoint is what counts."""
+    raise Stopped(_asked)

@@ -21,6 +21,7 @@ PREFIX = "cfg."  # of our params: `mlflow run` has logged the raw -P strings und
 SET_ANEW = ("iqa.reason", "iqa.stopped")  # tags of how an attempt ended, which the next one clears
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 OURS, MARK = "iqa", "iqa.journal"  # our experiment; the tag with the id of a run's journal
+LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` shows a store that is no server
 PATIENCE = 5.0  # seconds for a connection
 SWITCHES = {  # of MLflow, unless the user has set them
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves the machine unasked
@@ -40,6 +41,16 @@ class StoreError(ValueError):
 def uri() -> str:
     """MLFLOW_TRACKING_URI, else mlflow.db in the working directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+
+
+def ui() -> str:
+    """Where MLflow's pages are."""
+    return uri().rstrip("/") if uri().startswith(("http:", "https:")) else LOCAL_UI
+
+
+def page(experiment: str, run: str) -> str:
+    """The page of a run; nothing is asked for it."""
+    return f"{ui()}/#/experiments/{experiment}/runs/{run}"
 
 
 def offline() -> bool:

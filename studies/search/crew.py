@@ -13,7 +13,7 @@ from iqa import experiment, machine, tracking
 
 from . import summary
 from .claims import Desk
-from .database import patiently, stop_if_asked
+from .database import patiently
 from .opening import opened
 from .order import Order
 from .worker import Say, work
@@ -89,7 +89,7 @@ def inherit(desk: Desk, launch: Launch, say: Say) -> None:
 def join(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
     """Compute trials for a study that another process leads."""
     while RUN not in patiently(lambda: desk.study.user_attrs):
-        stop_if_asked()
+        tracking.stop_if_asked()
         time.sleep(LOOK)
     parent = desk.study.user_attrs[RUN]
     tracking.stand_in(parent, "study", f"study {desk.order.study} (joined)")
@@ -112,7 +112,7 @@ def supervise(desk: Desk, workers: int, launch: Launch, say: Say, tick: Callable
     deaths, over = 0, -1
     try:
         while team:
-            stop_if_asked()
+            tracking.stop_if_asked()
             tick()
             finished = sum(trial.state.is_finished() for trial in desk.trials())
             deaths, over = (0, finished) if finished > over else (deaths, over)

@@ -145,7 +145,7 @@ class DatabaseTurn:
 def held(turn: FileTurn | DatabaseTurn) -> Iterator[None]:
     """Wait for a lock and hold it. Raises Stopped if asked to stop meanwhile."""
     while not turn.take():
-        stop_if_asked()
+        tracking.stop_if_asked()
         time.sleep(GLANCE)
     try:
         yield
@@ -164,7 +164,7 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
                 raise DatabaseAway(f"The studies' database has been away for {OUTAGE:g} s: {cause(error)}") from error
             if pause == PAUSES[0]:
                 logger.warning("The studies' database fails, this worker waits for it: %s", cause(error))
-            stop_if_asked()
+            tracking.stop_if_asked()
             time.sleep(pause)
             pause = min(2 * pause, PAUSES[1])
             continue
@@ -180,12 +180,6 @@ def cause(error: Exception) -> str:
 
 class DatabaseAway(ValueError):
     """The database of the studies did not come back in time; the same command goes on when it has."""
-
-
-def stop_if_asked() -> None:
-    """Raise Stopped if a signal asked to stop."""
-    if tracking.stop_requested():
-        raise tracking.Stopped(tracking.stop_requested())
 
 
 def shown(address: str) -> str:

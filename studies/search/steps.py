@@ -9,7 +9,6 @@ from iqa import experiment, tracking
 from iqa.experiment import Cell
 
 from .claims import Claim
-from .database import stop_if_asked
 from .order import Member, Order
 
 CURVE, BEST = "val/srcc", "best/val_srcc"  # validation, never a test set
@@ -62,7 +61,7 @@ class Steps:
                 except tracking.Busy:
                     busy_since = busy_since or time.monotonic()
             yield None
-            stop_if_asked()
+            tracking.stop_if_asked()
             time.sleep(pause)
             pause = min(2 * pause, GLANCES[1])
 

@@ -15,7 +15,7 @@ from iqa import experiment, tracking
 
 from .attempt import Report, attempt
 from .claims import Claim, Desk
-from .database import TROUBLES, DatabaseAway, cause, patiently, stop_if_asked
+from .database import TROUBLES, DatabaseAway, cause, patiently
 
 IDLE = 1.0  # seconds between two looks at a study whose last trials others compute
 OURS = (tracking.StoreError, tracking.Busy, tracking.JournalError, DatabaseAway)  # no fault of the trial's values
@@ -57,7 +57,7 @@ class Heartbeat:
 def work(desk: Desk, parent: str, say: Say, tick: Callable[[], None]) -> None:
     """Compute trials until as many as were asked for are over; `tick` is called after each, and while waiting."""
     while not desk.done():
-        stop_if_asked()
+        tracking.stop_if_asked()
         claim = desk.claim()
         if claim is None:
             time.sleep(IDLE)  # the last ones are others': stay, should their workers die
