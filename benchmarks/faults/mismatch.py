@@ -23,7 +23,7 @@ def architecture(tree: dict[str, Any]) -> str:
 def missing(tree: dict[str, Any]) -> str:
     name = next(iter(tree["weights"]))
     del tree["weights"][name]
-    return f"missing {name}"
+    return f"missing {plain(name)}"
 
 
 def extra(tree: dict[str, Any]) -> str:
@@ -34,7 +34,12 @@ def extra(tree: dict[str, Any]) -> str:
 def misshapen(tree: dict[str, Any]) -> str:
     name = next(iter(tree["weights"]))
     tree["weights"][name] = torch.ones(2, 2)
-    return f"{name} is (2, 2)"
+    return f"{plain(name)} is (2, 2)"
+
+
+def plain(name: str) -> str:
+    """A tensor's name as the encoder's own net has it."""
+    return name.removeprefix("net.")
 
 
 CHANGES: dict[str, Callable[[dict[str, Any]], str]] = {

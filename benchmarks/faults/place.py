@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,14 @@ class Place:
     """A trial's folder, with a store of its own. Use it as a context: it ends what is left, and clears itself away."""
 
     def __init__(self, home: Home, name: str, without: str = ""):
-        self.home, self.folder, self.without = home, home.folder / "trials" / name, without
+        self.home, self.name, self.without = home, name, without
         self.address = ""  # of a tracking server, where one is in use
         self.children: list[warm.Child] = []
 
     def __enter__(self) -> "Place":
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        trials = self.home.folder / "trials"
+        trials.mkdir(exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-".replace(" ", "-"), dir=trials))
         shutil.copy(self.home.folder / "mlflow.db", self.folder)
         (self.folder / "toy.yaml").write_text(TOY, encoding="utf-8")
         return self
