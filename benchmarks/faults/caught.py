@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.faults import damage, hostile, kills, outages, races, stops
+from benchmarks.faults import damage, hostile, kills, outages, races, stops, warm
 from benchmarks.faults.home import Home
 from benchmarks.faults.row import Outcome
 
@@ -31,4 +31,6 @@ def noticed(home: Home, name: str, protection: str) -> Outcome:
     """Whether the trial loses something without this protection."""
     function, given = NOTICED_BY[protection]
     wrong, _ = function(home, name, *given, without=protection)
+    if f"ended with {warm.BROKEN}" in wrong:
+        return f"switching '{protection}' off broke the command itself: {wrong}", ""
     return ("", wrong[:SHOWN]) if wrong else (f"nobody noticed that '{protection}' was switched off", "")

@@ -64,12 +64,12 @@ def another_config(home: Home, name: str) -> Outcome:
         checkpoints = place.run_folder() / "checkpoints"
         shutil.move(checkpoints, place.folder / "other")
         shutil.rmtree(place.folder / "runs")
-        place.start("finetune", "--model.multi_scale=false", kill_at="epoch-end:1").wait(60)
+        place.start("finetune", "--model.attention=false", kill_at="epoch-end:1").wait(60)
         here = place.run_folder() / "checkpoints"
         shutil.rmtree(here)
         shutil.move(place.folder / "other", here)
         before = _content(here)
-        code = place.start("finetune", "--model.multi_scale=false").wait(60)
+        code = place.start("finetune", "--model.attention=false").wait(60)
         wrong = refused(place, code, "missing") if code else "a checkpoint of another config was taken"
         return wrong or ("the checkpoint was changed" if _content(here) != before else ""), ""
 

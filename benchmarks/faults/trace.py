@@ -49,6 +49,8 @@ def points(run_id: str, key: str) -> list[Any]:
 
 def artifacts(row: tracking.RunRow) -> dict[str, str]:
     """Each file that the store has of a run; the SHA-256 of weights and predictions, whose bytes repeat."""
+    if not store.client().list_artifacts(row.run_id):
+        return {}
     top = Path(tracking.fetch(row.run_id, ""))
     names = {str(file.relative_to(top)): file for file in sorted(top.rglob("*")) if file.is_file()}
     kept = {name: file for name, file in names.items() if not name.startswith(UNNAMED)}
