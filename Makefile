@@ -2,15 +2,15 @@
 #
 #   make demo [TORCH=cpu] [SYSTEM_TORCH=1] [PYTHON=python3.12]     the whole experiment, small, on built-in data
 #   make test [PYTEST='-k metrics']                               the whole test suite
+#   make processes                                                what starts `mlflow run`, workers, servers or a browser
 #   make faults, make faults-sample                               kill everything and count what is lost: docs/faults.md
-#   make browser                                                  the report in headless Chromium, where there is one
 #   make lint                                                     ruff and the type checker
 #   make lock                                                     requirements.lock and conda.yaml from pyproject.toml
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults faults-sample browser lint lock venv
+.PHONY: help demo test processes faults faults-sample lint lock venv
 
 PYTHON ?=
 TORCH ?=
@@ -35,6 +35,11 @@ demo: .venv/ready
 test: .venv/ready
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)
 
+# One after the other, since they measure nothing but wait for each other. What needs PostgreSQL or Chromium (Debian:
+# apt install postgresql chromium) is skipped, and said so, where there is none.
+processes: .venv/ready
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 0 -m processes -rs $(PYTEST)
+
 # An hour of real faults, whose counts go into docs/faults.md; and some minutes of them, whose seed one may choose. Both
 # go on where they were killed.
 faults: .venv/ready
@@ -42,10 +47,6 @@ faults: .venv/ready
 
 faults-sample: .venv/ready
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m benchmarks.faults --sample --seed $(SEED)
-
-# The report in Debian's Chromium, headless (apt install chromium); skipped, and said so, where there is none.
-browser: .venv/ready
-	@$(IN_VENV) IQA_BROWSER=1 python -m pytest -n 0 -rs tests/test_report_browser.py
 
 lint: .venv/ready
 	@$(IN_VENV) ruff check .

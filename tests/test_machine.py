@@ -1,6 +1,7 @@
 """The computer: what it is asked for, what it says of itself."""
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -132,3 +133,14 @@ def test_the_description_names_hardware_and_software_in_plain_values():
     assert {"cpu", "cores", "ram_gb", "gpu", "torch", "cuda", "python", "platform"} <= about.keys()
     assert about["torch"] == torch.__version__ and about["cpu"] and about["cores"] >= 1
     assert json.loads(json.dumps(about)) == about and None not in about.values()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libgomp alone says how it waits")
+@pytest.mark.parametrize(("given", "said"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
+def test_torchs_workers_wait_without_spinning_unless_one_asks_for_it(given, said):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    command = [sys.executable, "-c", "import iqa, torch"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment | {"OMP_DISPLAY_ENV": "true"} | given
+    )
+    assert f"OMP_WAIT_POLICY = '{said}'" in done.stderr

@@ -174,6 +174,7 @@ def test_spending_what_nobody_pretrains_with_is_refused(spends, home, capsys):
     assert f"arm longer spends what '{spends}' pretrains with" in capsys.readouterr().err
 
 
+@pytest.mark.processes
 @pytest.mark.timeout(300)  # three processes of mlflow, each of which imports everything
 def test_pretraining_and_evaluation_run_through_mlflow_run_as_fine_tuning_does(photos, home):
     assert finetune.main([*FINETUNE, f"--data={photos}"]) == 0

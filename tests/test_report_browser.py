@@ -1,9 +1,8 @@
 """The report in a real browser: nothing on the console, nothing fetched, every figure with words in its place.
 
-`make browser` runs it; elsewhere it is left out, since it needs Chromium and some seconds.
+`make processes` runs it, where Chromium is installed.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -17,9 +16,10 @@ SWITCHES = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"),
     *("--disable-component-update", "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND"),
 )
-pytestmark = pytest.mark.skipif(
-    not BROWSER or not os.environ.get("IQA_BROWSER"), reason="make browser runs this, where Chromium is installed"
-)
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not BROWSER, reason="no Chromium here (Debian and Ubuntu: apt install chromium)"),
+]
 
 
 def opened(address, folder, width=1280):

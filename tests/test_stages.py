@@ -16,6 +16,19 @@ def in_cache(home):
     """Hashes of this test's data stay in its own folder."""
 
 
+@pytest.fixture(scope="module")
+def whole(photos, tmp_path_factory):
+    """name → records and artifact of an uninterrupted run of a stage with the plain settings, made once."""
+    made = {}
+
+    def run(name):
+        if name not in made:
+            made[name] = done(name, settings(name, photos), tracking.Silent(tmp_path_factory.mktemp(name)))
+        return made[name]
+
+    return run
+
+
 def test_pretraining_yields_a_record_an_epoch_and_leaves_an_encoder(photos, tmp_path):
     run = Recorded(tmp_path / "run")
     records, folder = done("pretrain", settings("pretrain", photos), run)
@@ -26,8 +39,8 @@ def test_pretraining_yields_a_record_an_epoch_and_leaves_an_encoder(photos, tmp_
     assert encoders.build("", str(folder)).loaded["missing"] == 0
 
 
-def test_pretraining_moves_the_encoder(photos, tmp_path):
-    _, folder = done("pretrain", settings("pretrain", photos), tracking.Silent(tmp_path))
+def test_pretraining_moves_the_encoder(whole):
+    _, folder = whole("pretrain")
     before = encoders.build("", "bundled").state_dict()
     after = weights(folder, "encoder")
     assert not torch.equal(before["net.conv_stem.weight"], after["net.conv_stem.weight"])
@@ -61,9 +74,9 @@ def test_fine_tuning_yields_its_curves_and_leaves_a_tested_model(photos, tmp_pat
 
 
 def test_fine_tuning_learns_the_noise_of_the_toy(photos, tmp_path):
-    told = settings("finetune", photos, epochs="10", crops__size="48", encoder_lr_ratio="0.3")
+    told = settings("finetune", photos, epochs="4", crops__size="48", encoder_lr_ratio="0.3")
     records, _ = done("finetune", told, tracking.Silent(tmp_path))
-    assert records[-1]["train/loss"] < 0.5 * records[0]["train/loss"]
+    assert records[-1]["train/loss"] < 0.7 * records[0]["train/loss"]
 
 
 def test_the_best_epoch_is_the_validation_parts(photos, tmp_path):
@@ -74,21 +87,21 @@ def test_the_best_epoch_is_the_validation_parts(photos, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("pretrain", "encoder"), ("finetune", "model")])
-def test_the_same_config_gives_the_same_bits(name, kind, photos, tmp_path):
-    one, other = (done(name, settings(name, photos), tracking.Silent(tmp_path / n))[1] for n in "ab")
-    assert equal(weights(one, kind), weights(other, kind))
+def test_the_same_config_gives_the_same_bits(name, kind, whole, photos, tmp_path):
+    _, again = done(name, settings(name, photos), tracking.Silent(tmp_path))
+    assert equal(weights(whole(name)[1], kind), weights(again, kind))
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "stop"), [("pretrain", "encoder", 4), ("pretrain", "encoder", 5), ("finetune", "model", 6)]
 )
-def test_a_run_stopped_within_an_epoch_ends_as_the_uninterrupted_one(name, kind, stop, photos, tmp_path):
+def test_a_run_stopped_within_an_epoch_ends_as_the_uninterrupted_one(name, kind, stop, whole, photos, tmp_path):
     told = settings(name, photos)
-    records, whole = done(name, told, tracking.Silent(tmp_path / "whole"))
+    records, uninterrupted = whole(name)
     with pytest.raises(tracking.Stopped):
         done(name, told, StopsAt(tmp_path / "stopped", stop))
     later, resumed = done(name, told, tracking.Silent(tmp_path / "stopped"))
-    assert equal(weights(whole, kind), weights(resumed, kind))
+    assert equal(weights(uninterrupted, kind), weights(resumed, kind))
     assert len(later) == len(records) - (stop - 1) // 4  # four steps an epoch: only unfinished ones come again
     assert {k: v for k, v in later[-1].items() if "cost" not in k} == pytest.approx(
         {k: v for k, v in records[-1].items() if "cost" not in k}, nan_ok=True, abs=0

@@ -67,6 +67,7 @@ def statuses():
     return {row.status for row in tracking.rows()}
 
 
+@pytest.mark.processes
 def test_a_killed_worker_s_trial_is_done_again_once_from_its_checkpoint(toy):
     first = toy("--trials=3")
     until(lambda: len(epochs()) >= 6)  # amid the second trial
@@ -117,7 +118,6 @@ def test_a_trial_is_tried_again_until_it_has_taken_too_many_workers_with_it(stud
     assert claims.reason(study.get_trials()[-1]) == f"{claims.DEATHS} workers died over it."
 
 
-@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 @pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 def test_a_trial_that_gets_on_may_take_any_number_of_workers(study):
     attempted(study)
@@ -237,6 +237,7 @@ def storage(server, toy, monkeypatch):
     return server
 
 
+@pytest.mark.processes
 def test_the_locks_of_a_postgresql_end_with_their_session(server):
     if server is None:
         pytest.skip("no PostgreSQL server here")
@@ -253,6 +254,7 @@ def test_the_locks_of_a_postgresql_end_with_their_session(server):
     place.close()
 
 
+@pytest.mark.processes
 def test_workers_make_exactly_the_trials_asked_for_through_a_kill_and_an_outage(toy, storage, home):
     (home / "toy.yaml").write_text(
         "title: Toy\npreset: smoke\nseeds: [0]\narms:\n  pretrained: {title: P, pretrain: {families: jpeg}}\n"
