@@ -1,8 +1,10 @@
 """How every command speaks: reads its parameters, shows progress, and ends in a sentence and an exit code."""
 
 import argparse
+import errno
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +12,8 @@ from typing import Any
 from .progress import Progress
 
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
-SWITCHES = ("accept_code", "commands", "check", "offline")  # flags that need no value
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+SWITCHES = ("accept_code", "commands", "check", "offline", "yes")  # flags that need no value
 OFFLINE = "true: ask no tracking store, write the journals alone; sync sends them later"
 CHOICE = {
     "only": "titles of the cells to compute, with * and commas: 'pretrained *,* finetune seed 0'",
@@ -98,8 +101,17 @@ def ended(work: Callable[[], int | None]) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("IQA_TRACEBACK"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {sentence(error)}", file=sys.stderr)
         return BAD_INPUT
+
+
+def sentence(error: Exception) -> str:
+    """What an error says; of a disk that takes no more, with the path and what is free there."""
+    if not isinstance(error, OSError) or error.errno not in FULL or not error.filename:
+        return str(error)
+    place = os.path.dirname(os.path.abspath(error.filename))
+    free = shutil.disk_usage(place).free if os.path.isdir(place) else 0
+    return f"{error.filename} cannot be written ({error.strerror}; {free} bytes are free there): make room for it."
 
 
 def stage(name: str, description: str | None, argv: list[str] | None) -> int:

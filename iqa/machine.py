@@ -3,7 +3,10 @@
 import ctypes
 import os
 import platform
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +16,8 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 LARGEST, TOP_PAD = 2**31 - 1, 256 << 20  # bytes
 CORES = torch.get_num_threads()  # what torch chose at the start: physical cores, or OMP_NUM_THREADS
 MIB, GIB = 2**20, 2**30
+NO_MEMORY = re.compile(r"out of memory|can't allocate memory", re.IGNORECASE)  # as CUDA, MPS and the CPU say it
+LONGEST_CAUSE = 200  # characters
 
 
 class MachineError(ValueError):
@@ -89,6 +94,18 @@ def deterministic(device: torch.device) -> None:
     mode = "error" if device.type == "cpu" else "default"
     torch.set_deterministic_debug_mode(mode)  # use_deterministic_algorithms imports the compiler: four seconds
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, helps nobody
+
+
+@contextmanager
+def enough_memory(remedy: str) -> Iterator[None]:
+    """Running out of memory, of the computer's or of a GPU's, becomes a MachineError that says what to do."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch's own OutOfMemoryError is a RuntimeError
+        if not isinstance(error, MemoryError) and not NO_MEMORY.search(str(error)):
+            raise
+        said = (str(error).splitlines() or [""])[0][:LONGEST_CAUSE]
+        raise MachineError(f"The memory ran out{f' ({said})' if said else ''}. {remedy}") from error
 
 
 def peak_memory_mb(device: torch.device | None = None) -> float:

@@ -1,5 +1,6 @@
 """How the commands read their parameters and how they end."""
 
+import errno
 import subprocess
 import sys
 
@@ -38,3 +39,13 @@ def test_the_module_form_works_from_the_projects_root():
 def test_an_unknown_command_ends_with_two():
     done = subprocess.run([sys.executable, "-m", "iqa", "fintune"], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "'fintune' is no command" in done.stderr
+
+
+def test_a_full_disk_is_one_line_with_the_path_and_what_is_free(tmp_path, capsys):
+    def fail():
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "file"))
+
+    assert command.ended(fail) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {tmp_path / 'file'} cannot be written (No space left on device; ")
+    assert "bytes are free there" in said and said.count("\n") == 1

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
@@ -144,3 +145,29 @@ def test_torchs_workers_wait_without_spinning_unless_one_asks_for_it(given, said
         command, capture_output=True, text=True, env=environment | {"OMP_DISPLAY_ENV": "true"} | given
     )
     assert f"OMP_WAIT_POLICY = '{said}'" in done.stderr
+
+
+def raising(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: torch.empty(10**15),  # as the CPU says it
+        lambda: np.empty(10**15),
+        lambda: raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore lines.")),
+    ],
+)
+def test_memory_that_runs_out_is_one_sentence_with_the_remedy(allocate):
+    with (
+        pytest.raises(machine.MachineError, match="memory ran out.*Give less.") as said,
+        machine.enough_memory("Give less."),
+    ):
+        allocate()
+    assert "\n" not in str(said.value)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    with pytest.raises(RuntimeError, match="shapes"), machine.enough_memory("Give less."):
+        raise RuntimeError("The shapes differ.")

@@ -18,7 +18,7 @@ from iqa import config
 
 ROOT = Path(__file__).parent.parent
 ENTRY_POINTS = {"main", "pretrain", "finetune", "evaluate", "report", "study", "plan", "compare", "ablate", "data"}
-ENTRY_POINTS |= {"sync"}
+ENTRY_POINTS |= {"sync", "clean"}
 EXPERIMENTS = {"main", "report", "plan", "ablate"}  # take the preset of their experiment
 HOSTILE = ["--lr=9", "a b", "$(touch pwned)", "it's", '"; exit 7 #', "`id`", "ü\nx", "{data}", "*", "-", "~"]
 
@@ -124,7 +124,7 @@ def test_the_other_entry_points_share_the_stages_names(name):
     own = {"preset", "experiment", "seeds", "name", "trials", "workers", "study", "folds", "arm", "sampler", "pruner"}
     own |= {"storage", "grace", "action", "cache", "count", "pictures"}
     own |= {"treatment", "baseline", "commands", "only", "force", "accept_code", "check", "bundle"}
-    own |= {"offline", "folder"}
+    own |= {"offline", "folder", "yes"}
     assert set(mlproject()[name]["parameters"]) - own <= set().union(*config.FLAT.values())
 
 

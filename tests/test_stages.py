@@ -1,5 +1,6 @@
 """The stages on a toy folder: what they yield, what they leave, and that nothing but the config decides it."""
 
+import copy
 import math
 
 import pytest
@@ -8,7 +9,7 @@ from stage_toy import TINY, Recorded, StopsAt, done, equal, settings, weights
 
 from iqa import checkpoint, config, datasets, encoders, tracking
 from iqa.stages import stage
-from iqa.stages.training import Diverged
+from iqa.stages.training import Diverged, State
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +175,40 @@ def test_a_stop_amid_validation_saves_what_was_trained(name, kind, photos, tmp_p
     assert saved.name == f"step-{steps:09d}"
     _, resumed = done(name, told, tracking.Silent(folder))
     assert equal(weights(whole, kind), weights(resumed, kind))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda tree: tree["weights"].popitem(), "missing "),
+        (lambda tree: tree["weights"].update(strange=torch.zeros(1)), "extra strange"),
+        (
+            lambda tree: tree["weights"].update({next(iter(tree["weights"])): torch.zeros(3, 4)}),
+            r"is \(3, 4\) instead of",
+        ),
+        (lambda tree: tree["optimizer"]["param_groups"][0]["params"].pop(), "groups of"),
+        (
+            lambda tree: tree["optimizer"]["state"]["0"].update(exp_avg=torch.zeros(7)),
+            r"exp_avg of parameter 0 is \(7,\)",
+        ),
+        (lambda tree: tree.pop("own"), "the entry own"),
+    ],
+    ids=["missing", "extra", "misshapen", "groups", "moments", "entry"],
+)
+def test_a_checkpoint_of_another_model_is_refused_with_what_differs_and_changes_nothing(spoil, sentence):
+    def fresh():
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+        return State(net, torch.optim.AdamW(net.parameters()))
+
+    trained = fresh()
+    trained.model(torch.ones(1, 2)).sum().backward()
+    trained.optimizer.step()
+    tree = copy.deepcopy(trained.tree())
+    spoil(tree)
+    state = fresh()
+    before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    with pytest.raises(ValueError, match=sentence) as refused:
+        state.restore(tree, "runs/x/checkpoints/step-000000004")
+    assert "runs/x/checkpoints/step-000000004 is not this config" in str(refused.value)
+    assert equal(before, state.model.state_dict()) and not state.optimizer.state

@@ -70,7 +70,7 @@ def another_config(home: Home, name: str) -> Outcome:
         shutil.move(place.folder / "other", here)
         before = _content(here)
         code = place.start("finetune", "--model.attention=false").wait(60)
-        wrong = refused(place, code, "missing") if code else "a checkpoint of another config was taken"
+        wrong = refused(place, code, "is not this config's") if code else "a checkpoint of another config was taken"
         return wrong or ("the checkpoint was changed" if _content(here) != before else ""), ""
 
 

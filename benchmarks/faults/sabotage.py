@@ -88,8 +88,8 @@ def without_optimizer() -> None:
     """A resumed run begins with a new optimizer."""
     restore = training.State.restore
 
-    def forgetful(self: training.State, tree: dict[str, Any]) -> None:
-        restore(self, tree | {"optimizer": self.optimizer.state_dict()})
+    def forgetful(self: training.State, tree: dict[str, Any], origin: str) -> None:
+        restore(self, tree | {"optimizer": self.optimizer.state_dict()}, origin)
 
     training.State.restore = forgetful
 

@@ -12,6 +12,7 @@ from iqa.config.models import (
 )
 from iqa.config.reading import (
     FLAT,
+    NO_PART_OF_THE_RESULT,
     STAGES,
     UNSET,
     ConfigError,
@@ -28,6 +29,7 @@ from iqa.config.reading import (
 __all__ = [
     "AS_PUBLISHED",
     "FLAT",
+    "NO_PART_OF_THE_RESULT",
     "STAGES",
     "UNSET",
     "Compute",

@@ -5,6 +5,6 @@
 
 from iqa.encoders import text
 from iqa.encoders.extractor import ALIASES, KEYWORDS, Encoder, build, check, tree
-from iqa.encoders.weights import BUNDLED, EncoderError
+from iqa.encoders.weights import BUNDLED, EncoderError, adopt
 
-__all__ = ["ALIASES", "BUNDLED", "KEYWORDS", "Encoder", "EncoderError", "build", "check", "text", "tree"]
+__all__ = ["ALIASES", "BUNDLED", "KEYWORDS", "Encoder", "EncoderError", "adopt", "build", "check", "text", "tree"]

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from iqa import checkpoint, datasets, encoders, machine, tracking
-from iqa.config import STAGES, fingerprint, flatten, load
+from iqa.config import NO_PART_OF_THE_RESULT, STAGES, fingerprint, flatten, load
 from iqa.experiment import code
 from iqa.stages import stage as stage_of
 
@@ -129,8 +129,21 @@ def opened(cell: Cell, *, parent: str | None = None, command: str = "", fresh: b
 def records(cell: Cell, run: tracking.Run) -> Iterator[dict[str, float]]:
     """The records of a cell's stage in its open run; closing this closes the stage."""
     write_config(run, cell)
-    with closing(stage_of(cell.stage)(cell.config, run)) as stage:
+    with machine.enough_memory(smaller(cell.config)), closing(stage_of(cell.stage)(cell.config, run)) as stage:
         yield from stage
+
+
+def smaller(config: Any) -> str:
+    """What needs less memory for the same result, or nearly so."""
+    if not hasattr(config, "optim"):
+        return f"compute.device is {config.compute.device}, crops.size {config.crops.size}: free memory, or device=cpu."
+    batch, micro = config.optim.batch_size, config.compute.micro_batch
+    half = max(1, (micro or batch) // 2)
+    at_once = f"{micro} at once" if micro else "all at once"
+    return (
+        f"batch_size is {batch}, {at_once}: give compute.micro_batch={half} (the same result but for rounding), or "
+        "compute.recompute=true, or compute.precision=bfloat16."
+    )
 
 
 def folder_of(cell: Cell, fresh: bool = False) -> Path:
@@ -152,10 +165,25 @@ def attempts(cell: Cell) -> list[Path]:
 
 
 def write_config(run: Any, cell: Cell) -> None:
-    """The resolved config as an artifact."""
+    """The resolved config as an artifact. Raises ValueError where the folder's run was begun with another."""
     file = run.folder / "config.json"
+    if run.resumed:
+        refuse_other(file, cell)
     file.write_text(json.dumps(cell.config.model_dump(), indent=2) + "\n", encoding="utf-8")
     run.artifact(file)
+
+
+def refuse_other(file: Path, cell: Cell) -> None:
+    """Raise ValueError listing every field of a run's config that is not this cell's."""
+    try:
+        kept = flatten(STAGES[cell.stage].model_validate_json(file.read_bytes()))
+    except (FileNotFoundError, ValidationError):  # killed before it was written, or while
+        return
+    now = flatten(cell.config)
+    fields = [name for name in now if name not in NO_PART_OF_THE_RESULT and now[name] != kept[name]]
+    if fields:
+        lines = "\n".join(f"  {name}: {kept[name]!r} there, {now[name]!r} now" for name in fields)
+        raise ValueError(f"{file.parent} was begun with another config:\n{lines}\nMove it away, or give that config.")
 
 
 def repeat(cell: Cell) -> str:

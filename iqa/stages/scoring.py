@@ -107,5 +107,5 @@ def load_model(folder: Path, crop: int, bfloat16: bool = False) -> tuple[Quality
     encoder = encoders.build(tree["encoder"]["name"], "random", image_size=crop, bfloat16=bfloat16)
     model = QualityModel(encoder, HyperHead(encoder.channels, **tree["head"]))
     weights = tree.pop("weights")
-    model.load_state_dict(weights)
+    encoders.adopt(model, f"{tree['encoder']['name']} with its head", weights, str(folder))
     return model, tree

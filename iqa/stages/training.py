@@ -13,9 +13,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from iqa import batches, checkpoint, datasets, instants, machine, tracking
+from iqa import batches, checkpoint, datasets, encoders, instants, machine, tracking
 from iqa.config import Compute, Data
 from iqa.loop import Record, Terms, fit
+
+SHOWN = 8  # differing tensors of an optimizer in an error
 
 logger = logging.getLogger("iqa")
 
@@ -51,12 +53,33 @@ class State:
             "own": self.own,
         }
 
-    def restore(self, tree: dict[str, Any]) -> None:
-        """Take everything over from a checkpoint's tree; strict."""
-        self.model.load_state_dict(tree["weights"])
+    def restore(self, tree: dict[str, Any], origin: str) -> None:
+        """Take everything over from a checkpoint's tree, or nothing; raises ValueError listing what differs."""
+        differing = sorted(tree.keys() ^ self.tree().keys())
+        differing = [f"the entry {name}" for name in differing] or different_optimizer(
+            self.optimizer, tree["optimizer"]
+        )
+        if differing:
+            raise checkpoint.CheckpointError(f"{origin} is not this config's: {'; '.join(differing)}.")
+        encoders.adopt(self.model, "this config", tree["weights"], origin)
         optimizer = tree["optimizer"]
         self.optimizer.load_state_dict(optimizer | {"state": {int(k): v for k, v in optimizer["state"].items()}})
         self.step, self.epoch, self.sums, self.own = tree["step"], tree["epoch"], tree["sums"], tree["own"]
+
+
+def different_optimizer(optimizer: torch.optim.Optimizer, kept: dict[str, Any]) -> list[str]:
+    """In what a checkpoint's optimizer state is that of other parameters: sentences' parts, [] where in nothing."""
+    groups, theirs = optimizer.param_groups, kept["param_groups"]
+    sizes, others = [len(group["params"]) for group in groups], [len(group["params"]) for group in theirs]
+    if sizes != others:
+        return [f"its optimizer has groups of {others} parameters instead of {sizes}"]
+    shapes = [tuple(parameter.shape) for group in groups for parameter in group["params"]]
+    return [
+        f"the optimizer's {name} of parameter {number} is {tuple(value.shape)} instead of {shapes[int(number)]}"
+        for number, values in kept["state"].items()
+        for name, value in values.items()
+        if isinstance(value, Tensor) and value.dim() and tuple(value.shape) != shapes[int(number)]
+    ][:SHOWN]
 
 
 @dataclass(frozen=True)
@@ -137,7 +160,7 @@ def resume(state: State, folder: Path, device: torch.device) -> None:
         return
     step, tree = found
     instants.reached("amid-resume")
-    state.restore(tree)
+    state.restore(tree, f"{folder / 'checkpoints' / f'step-{step:09d}'}")
     state.sums = {name: value.to(device) for name, value in state.sums.items()}
     logger.info("resuming at step %d, after %d finished epochs", step, state.epoch)
 

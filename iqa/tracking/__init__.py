@@ -6,17 +6,18 @@ others began), shipping, sending, syncing, reading, local, folders, store, lock,
 """
 
 from iqa.tracking.adoption import abandon, adopt, stand_in
+from iqa.tracking.folders import every as run_folders
 from iqa.tracking.folders import runs_folder
 from iqa.tracking.journal import Journal, JournalError
 from iqa.tracking.local import RunRow
-from iqa.tracking.lock import Busy
+from iqa.tracking.lock import Busy, held
 from iqa.tracking.reading import compare_url, fetch, history, logged_model, resolve, row, rows, url
 from iqa.tracking.run import Run, is_finished, open_run
 from iqa.tracking.signals import Stopped, handle_signals, stop_after, stop_if_asked, stop_requested
 from iqa.tracking.silent import Silent
 from iqa.tracking.stale import reap
 from iqa.tracking.store import StoreError, offline
-from iqa.tracking.syncing import Unshipped, sync, sync_all
+from iqa.tracking.syncing import Unshipped, copied, sync, sync_all, unsent
 
 __all__ = [
     "Busy",
@@ -31,8 +32,10 @@ __all__ = [
     "abandon",
     "adopt",
     "compare_url",
+    "copied",
     "fetch",
     "handle_signals",
+    "held",
     "history",
     "is_finished",
     "logged_model",
@@ -42,6 +45,7 @@ __all__ = [
     "resolve",
     "row",
     "rows",
+    "run_folders",
     "runs_folder",
     "stand_in",
     "stop_after",
@@ -49,5 +53,6 @@ __all__ = [
     "stop_requested",
     "sync",
     "sync_all",
+    "unsent",
     "url",
 ]

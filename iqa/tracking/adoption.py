@@ -41,8 +41,8 @@ def stand_in(run_id: str, stage: str, name: str) -> None:
         store.take_over(given, stage, name, {"iqa.continues": run_id})
 
 
-def abandon(run_id: str, reason: str) -> bool:
-    """End a run whose process is gone, as KILLED with the reason.
+def abandon(run_id: str, reason: str, status: str = "KILLED") -> bool:
+    """End a run whose process is gone, or whose journal cannot say so any more, with the reason.
 
     False if it had ended, or the store fails, or nobody is to ask it.
     """
@@ -53,8 +53,8 @@ def abandon(run_id: str, reason: str) -> bool:
         if run is None or run.info.status != "RUNNING":
             return False
         store.client().set_tag(run_id, "iqa.reason", reason)
-        store.client().set_terminated(run_id, "KILLED")
+        store.client().set_terminated(run_id, status)
     except store.troubles() as error:
-        logger.warning("The run %s of a process that is gone still shows as running: %s", run_id, error)
+        logger.warning("The run %s still shows as running: %s", run_id, error)
         return False
     return True

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,17 @@ def hold(folder: Path) -> "FileLock":
 def try_hold(folder: Path) -> "FileLock | None":
     """The lock if nobody has it, without waiting."""
     return _taken(folder, 0.0)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Whether the folder is ours while this lasts; nobody waits."""
+    lock = try_hold(folder)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            release(folder, lock)
 
 
 def _taken(folder: Path, wait: float) -> "FileLock | None":

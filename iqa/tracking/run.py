@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from iqa import instants
 from iqa.tracking import lock, provenance, store
+from iqa.tracking.adoption import abandon
 from iqa.tracking.joining import Opening, join
-from iqa.tracking.journal import Journal, last_status
+from iqa.tracking.journal import Journal, JournalError, last_status
 from iqa.tracking.shipping import STOPPED_PATIENCE, Position, Shipper
 from iqa.tracking.signals import Stopped, stop_requested
 from iqa.tracking.silent import Kept
@@ -127,23 +128,35 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         status, tags = outcome(error)
-        stopped = status == "KILLED"
+        patience, longest = (STOPPED_PATIENCE,) * 2 if status == "KILLED" else (PATIENCE, LONGEST)
+        try:
+            full = self._end(status, tags)
+            arrived = self._shipper.finish(patience, longest)
+            if full is not None:
+                abandon(self.run_id, tags.get("iqa.reason", str(full)), "FAILED" if status == "FINISHED" else status)
+        finally:
+            lock.release(self.folder, self._lock)
+        if full is not None and error is None:
+            raise full
+        if arrived or full is not None:
+            return
+        unshipped = Unshipped(self.folder, self._shipper.left(), self._shipper.trouble)
+        if error is None:
+            raise unshipped
+        logger.warning("%s", unshipped)
+
+    def _end(self, status: str, tags: dict[str, str]) -> JournalError | None:
+        """The journal's last lines; what kept them from being written, a full disk say."""
         try:
             if tags:
                 self.tags(tags)
             instants.reached("last-metrics")
             self._journal.append("end", status=status)
             self._journal.sync()
-            patience, longest = (STOPPED_PATIENCE,) * 2 if stopped else (PATIENCE, LONGEST)
-            arrived = self._shipper.finish(patience, longest)
-        finally:
-            lock.release(self.folder, self._lock)
-        if arrived:
-            return
-        unshipped = Unshipped(self.folder, self._shipper.left(), self._shipper.trouble)
-        if error is None:
-            raise unshipped
-        logger.warning("%s", unshipped)
+        except JournalError as full:
+            logger.warning("%s", full)
+            return full
+        return None
 
     def _describe(self) -> None:
         """Params, and the code and packages that this run has."""

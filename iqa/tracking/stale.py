@@ -37,13 +37,8 @@ def _ended(row: RunRow, folder: Path | None) -> bool:
     """End a run if nobody has its folder; where that is not here, or another machine worked in it, by its silence."""
     if folder is None or _holder_host(folder) not in ("", socket.gethostname()):
         return _silent(row) and abandon(row.run_id, REASON)
-    held = lock.try_hold(folder)
-    if held is None:
-        return False
-    try:
-        return not last_status(folder) and abandon(row.run_id, REASON)  # one that has ended waits for sync
-    finally:
-        lock.release(folder, held)
+    with lock.held(folder) as ours:
+        return ours and not last_status(folder) and abandon(row.run_id, REASON)  # one that has ended waits for sync
 
 
 def _silent(row: RunRow) -> bool:

@@ -72,6 +72,44 @@ def sync_all(top: Path | None = None) -> Iterator[Sent]:
                 yield Sent(folder, f"{folder}: {count} entries sent, run {folders.names(folder)[-1]}", waits=False)
 
 
+def unsent(folder: Path) -> int:
+    """How many entries of a folder's run the store lacks."""
+    journal = Journal(folder)
+    return pending(journal, Position(folder, journal.size))
+
+
+def copied(folder: Path) -> list[Path]:
+    """The artifacts in a run's folder that the store has too, with the same files of the same sizes.
+
+    None where the store is not asked, or does not answer.
+    """
+    journal = Journal(folder)
+    if store.offline() or not journal.joined:
+        return []
+    sent = {entry["path"]: entry["to"] for entry, _ in journal.read(0) if entry["what"] == "artifact"}
+    run = journal.joined["run"]
+    try:
+        return [
+            folder / path
+            for path, to in sent.items()
+            if not Path(path).is_absolute() and (folder / path).exists() and _same(folder / path, run, to)
+        ]
+    except store.troubles() as error:
+        logger.warning("Which artifacts the store has cannot be seen: %s", error)
+        return []
+
+
+def _same(path: Path, run: str, to: str) -> bool:
+    """Whether the store has this file or folder, by names and sizes."""
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    found = {
+        one.path: one.file_size
+        for parent in {str((Path(to) / file.relative_to(path)).parent) for file in files}
+        for one in store.client().list_artifacts(run, None if parent == "." else parent)
+    }
+    return all(found.get(str(Path(to) / file.relative_to(path))) == file.stat().st_size for file in files)
+
+
 def _joined(journal: Journal, position: Position) -> None:
     """A run that only its journal knows is made in the store."""
     if not journal.joined:
