@@ -16,6 +16,7 @@ SAMPLE = {  # trials of a row; 2 of any other
     "instants-finetune": 5,
     "instants-main": 1,
     "five": 1,
+    "typed": 1,
     "damage": 40,
     "hostile": 6,
     "mismatch": 5,
