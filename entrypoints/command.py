@@ -121,7 +121,9 @@ def stage(name: str, description: str | None, argv: list[str] | None) -> int:
         flags = {"preset": "demo, smoke or paper", "offline": OFFLINE}
         given, rest = parse(description, sys.argv[1:] if argv is None else argv, **flags)
         go_offline(given.offline)
-        from iqa import config, experiment
+        from iqa import config, experiment, tracking
+
+        tracking.reach()  # before any data are read
 
         preset = given.preset or "demo"
         settings = filled(name, config.load(name, rest, preset))

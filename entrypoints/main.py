@@ -15,6 +15,7 @@ def main(argv: list[str] | None = None) -> int:
 
         said = command.said("main", argv)
         plan, choice, _ = command.planned(__doc__, argv)
+        tracking.reach()
         if choice.only:
             return ended(experiment.part(plan, show=Progress(), say=print, choice=choice))
         report, outcome = experiment.run(plan, command=said, show=Progress(), say=print, choice=choice)

@@ -34,6 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         given, rest = command.parse(__doc__, words, **FLAGS)
         command.go_offline(given.offline)
+        from iqa import tracking
+
+        tracking.reach()
         search = command.sibling("studies.search")
         order, address = ordered(given, rest, command.said("study", words)), storage(given)
         grace = command.whole("grace", given.grace, search.GRACE)

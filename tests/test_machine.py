@@ -136,17 +136,6 @@ def test_the_description_names_hardware_and_software_in_plain_values():
     assert json.loads(json.dumps(about)) == about and None not in about.values()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="libgomp alone says how it waits")
-@pytest.mark.parametrize(("given", "said"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
-def test_torchs_workers_wait_without_spinning_unless_one_asks_for_it(given, said):
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    command = [sys.executable, "-c", "import iqa, torch"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment | {"OMP_DISPLAY_ENV": "true"} | given
-    )
-    assert f"OMP_WAIT_POLICY = '{said}'" in done.stderr
-
-
 def raising(error):
     raise error
 
@@ -171,3 +160,14 @@ def test_memory_that_runs_out_is_one_sentence_with_the_remedy(allocate):
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
     with pytest.raises(RuntimeError, match="shapes"), machine.enough_memory("Give less."):
         raise RuntimeError("The shapes differ.")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libgomp alone says how it waits")
+@pytest.mark.parametrize(("given", "said"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
+def test_torchs_workers_wait_without_spinning_unless_one_asks_for_it(given, said):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    command = [sys.executable, "-c", "import iqa, torch"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment | {"OMP_DISPLAY_ENV": "true"} | given
+    )
+    assert f"OMP_WAIT_POLICY = '{said}'" in done.stderr

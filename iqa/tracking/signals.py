@@ -73,4 +73,5 @@ def _ask(number: int, frame: FrameType | None) -> None:
 
 def _insist(number: int, frame: FrameType | None) -> None:
     """Nobody looked in time: a data set is being read, or a step takes long. The last checkpoint is what counts."""
-    raise Stopped(_asked)
+    if _asked:
+        raise Stopped(_asked)

@@ -61,6 +61,12 @@ def offline() -> bool:
     return said in ("1", "true")
 
 
+def reach() -> None:
+    """Raise StoreError within seconds if the store does not answer; offline nobody asks it."""
+    if not offline():
+        probe(uri())
+
+
 def client() -> "MlflowClient":
     """The client of the store. Raises StoreError within seconds if nothing answers there."""
     if offline():
