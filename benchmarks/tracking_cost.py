@@ -2,9 +2,9 @@
 
     python -m benchmarks.tracking_cost [--batch 8] [--crop 224] [--steps 6] [--points 20000]
 
-A step is one of fine-tuning the bundled encoder with its head; a checkpoint is written every five minutes (the
-default), a journal line with 20 values here after every step, though the stages write one an epoch. Shipping goes to a
-local `mlflow server` on SQLite. Exit code 1 beyond 1% or below 1,000 metrics a second.
+A step is one of fine-tuning the bundled encoder with its head, on one thread; a checkpoint is written every five
+minutes (the default), a journal line with 20 values here after every step, though the stages write one an epoch.
+Shipping goes to a local `mlflow server` on SQLite. Exit code 1 beyond 1% or below 1,000 metrics a second.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=6, help="that are timed")
     parser.add_argument("--points", type=int, default=20_000, help="metrics to ship")
     given = parser.parse_args()
-    machine.threads()
+    machine.threads(1)
     with tempfile.TemporaryDirectory(prefix="iqa-tracking-cost-") as place:
         cost = share(given.batch, given.crop, given.steps, Path(place))
         speed = rate(given.points, Path(place))

@@ -1,4 +1,4 @@
-"""How every command speaks: reads its parameters, shows progress, and ends in a sentence and an exit code."""
+"""How every command speaks: it reads its parameters, and ends in a sentence and an exit code."""
 
 import argparse
 import errno
@@ -14,6 +14,8 @@ from .progress import Progress
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 SWITCHES = ("accept_code", "commands", "check", "offline", "yes")  # flags that need no value
+SAID = {"": False, "false": False, "no": False, "true": True, "yes": True}
+PRESET = "demo, smoke, laptop, frugal or paper, or a file"
 OFFLINE = "true: ask no tracking store, write the journals alone; sync sends them later"
 CHOICE = {
     "only": "titles of the cells to compute, with * and commas: 'pretrained *,* finetune seed 0'",
@@ -38,10 +40,10 @@ def parse(description: str | None, argv: list[str], **flags: str) -> tuple[argpa
 
 
 def switch(name: str, text: str) -> bool:
-    """true or false, false where nothing is given. Raises ValueError."""
-    if text.lower() not in ("", "true", "false"):
+    """true or yes, false or no, false where nothing is given. Raises ValueError."""
+    if text.lower() not in SAID:
         raise ValueError(f"{name} is true or false, not '{text}'.")
-    return text.lower() == "true"
+    return SAID[text.lower()]
 
 
 def go_offline(text: str) -> None:
@@ -118,7 +120,7 @@ def stage(name: str, description: str | None, argv: list[str] | None) -> int:
     """A single stage from the command line: config, cell, run."""
 
     def work() -> None:
-        flags = {"preset": "demo, smoke or paper", "offline": OFFLINE}
+        flags = {"preset": PRESET, "offline": OFFLINE}
         given, rest = parse(description, sys.argv[1:] if argv is None else argv, **flags)
         go_offline(given.offline)
         from iqa import config, experiment, tracking
@@ -135,14 +137,18 @@ def stage(name: str, description: str | None, argv: list[str] | None) -> int:
 
 
 def planned(description: str | None, argv: list[str] | None, **flags: str) -> tuple[Any, Any, argparse.Namespace]:
-    """An experiment from the command line: what is planned, which of its cells are chosen, every known flag."""
-    known = {"preset": "demo, smoke or paper", "experiment": "a file of experiments/", "seeds": "0,1,2 or 0-7"}
+    """An experiment from the command line: what is planned, which of its cells are chosen, and what was given.
+
+    Of the last every known flag is an attribute, and `rest` the other parameters.
+    """
+    known = {"preset": PRESET, "experiment": "a file of experiments/", "seeds": "0,1,2 or 0-7"}
     known |= {"offline": OFFLINE}
     given, rest = parse(description, sys.argv[1:] if argv is None else argv, **known, **CHOICE, **flags)
     go_offline(given.offline)
     from iqa import experiment
 
     choice = experiment.Choice(given.only, given.force, switch("accept_code", given.accept_code))
+    given.rest = rest
     return experiment.plan(given.experiment, given.preset, given.seeds, rest), choice, given
 
 

@@ -10,10 +10,12 @@ def main(argv: list[str] | None = None) -> int:
     """Two csv files of images, scores and predictions, or commas between the files of several seeds; or two runs."""
 
     def work() -> None:
-        words = sys.argv[1:] if argv is None else argv
-        names = [word for word in words if not word.startswith("--")]
+        words = list(sys.argv[1:] if argv is None else argv)
+        names = []
+        while words and not words[0].startswith("--"):
+            names.append(words.pop(0))
         flags = {"treatment": "a csv, or one for each seed: a.csv,b.csv; or a run's id", "baseline": "the same"}
-        given, rest = command.parse(__doc__, [word for word in words if word.startswith("--")], **flags)
+        given, rest = command.parse(__doc__, words, **flags)
         names = [*names, *filter(None, (given.treatment, given.baseline))]
         if rest or len(names) != 2:
             raise ValueError("Give two: iqa compare MINE.csv THEIRS.csv, or two run ids.")

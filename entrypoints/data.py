@@ -70,7 +70,7 @@ def prepare(data: Any, given: Any) -> int:
     from iqa import datasets
     from iqa.datasets import preparation
 
-    cache = yes("cache", given.cache or "no")
+    cache = command.switch("cache", given.cache)
     manifest = datasets.load(**data.model_dump())
     for note in manifest.notes:
         print(note)
@@ -86,7 +86,7 @@ def verify(data: Any, given: Any) -> int:
     from iqa.datasets.assembly import Turn
     from iqa.datasets.verification import verify as look
 
-    seen = yes("pictures", given.pictures or "yes")
+    seen = command.switch("pictures", given.pictures or "yes")
     if given.count and not given.count.isdecimal():
         raise ValueError(f"count = '{given.count}': give the number of pictures that there should be.")
     faults: list[str] = []
@@ -106,13 +106,6 @@ def verify(data: Any, given: Any) -> int:
         faults += found.faults
     print(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}" if faults else "nothing is wrong")
     return command.BAD_INPUT if faults else 0
-
-
-def yes(name: str, value: str) -> bool:
-    """yes or no."""
-    if value.lower() not in ("yes", "no"):
-        raise ValueError(f"{name} = '{value}': write yes or no.")
-    return value.lower() == "yes"
 
 
 ACTIONS: dict[str, Callable[[Any, Any], int]] = {"list": show_sets, "prepare": prepare, "verify": verify}

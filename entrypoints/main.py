@@ -11,10 +11,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the experiment; 0 when every step finished, 1 when one failed (the others and the report are there)."""
 
     def work() -> int:
-        from iqa import experiment, tracking
-
         said = command.said("main", argv)
         plan, choice, _ = command.planned(__doc__, argv)
+        from iqa import experiment, tracking
+
         tracking.reach()
         if choice.only:
             return ended(experiment.part(plan, show=Progress(), say=print, choice=choice))

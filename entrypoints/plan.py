@@ -1,8 +1,8 @@
 """mlflow run . -e plan: the experiment's cells, what is done, what the rest costs, what the seeds can decide."""
 
-import sys
-
 from . import command
+
+OWN = ("commands", "only", "rest")  # what a line of the array does not repeat
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -12,11 +12,12 @@ def main(argv: list[str] | None = None) -> int:
         plan, choice, given = command.planned(__doc__, argv, commands="print the commands of the missing cells")
         from iqa.experiment import planning
 
-        if given.commands in ("", "false"):
+        if not command.switch("commands", given.commands):
             print(*planning.lines(plan, choice), sep="\n")
             return
-        said = [word for word in (sys.argv[1:] if argv is None else argv) if not word.startswith("--commands")]
-        for line in planning.commands(plan, choice, [word for word in said if not word.endswith("=default")]):
+        said = {name: value for name, value in vars(given).items() if value and name not in OWN}
+        words = [f"--{name}={value}" for name, value in (said | given.rest).items()]
+        for line in planning.commands(plan, choice, words):
             print(line)
 
     return command.ended(work)

@@ -54,5 +54,5 @@ def final(name: str) -> bool:
 
 
 def records_of(settings: Any) -> int:
-    """How many records a stage with this config will yield at most; extra passes are counted as they come."""
+    """How many records a stage with this config yields unless it stops early; extra passes come on top."""
     return settings.optim.epochs if hasattr(settings, "optim") else len(settings.targets.names)

@@ -16,17 +16,17 @@ def main(argv: list[str] | None = None) -> int:
     """Compute no cell; a place without a finished run shows the command that would fill it. --check exits with 1."""
 
     def work() -> int:
-        from iqa import experiment, report
-
         said = command.said("report", argv)
         plan, choice, given = command.planned(__doc__, argv, **FLAGS)
+        from iqa import experiment, report
+
         if given.check.endswith(".zip"):
             return told(report.check_bundle(Path(given.check)), given.check)
-        if given.check not in ("", "false"):
-            return told(experiment.rechecking.check(plan), f"the report of {plan.experiment.name}")
+        if command.switch("check", given.check):
+            return told(experiment.check(plan), f"the report of {plan.experiment.name}")
         command.announce(*experiment.rewrite(plan, command=said, say=print, choice=choice))
         if given.bundle:
-            print(f"bundle: {experiment.rechecking.bundle(plan, Path(given.bundle))}")
+            print(f"bundle: {experiment.bundle(plan, Path(given.bundle))}")
         return 0
 
     return command.ended(work)

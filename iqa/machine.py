@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -18,6 +19,9 @@ CORES = torch.get_num_threads()  # what torch chose at the start: physical cores
 MIB, GIB = 2**20, 2**30
 NO_MEMORY = re.compile(r"out of memory|can't allocate memory", re.IGNORECASE)  # as CUDA, MPS and the CPU say it
 LONGEST_CAUSE = 200  # characters
+
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class MachineError(ValueError):
@@ -83,7 +87,7 @@ def keep_memory() -> bool:
     return all([libc.mallopt(parameter, value) == 1 for parameter, value in settings])
 
 
-def channels_last(model: nn.Module, device: torch.device) -> nn.Module:
+def channels_last(model: Model, device: torch.device) -> Model:
     """The model on the device, in the memory layout that convolutions are fast in there."""
     model.to(device)
     return model if device.type == "mps" else model.to(memory_format=torch.channels_last)

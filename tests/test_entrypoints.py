@@ -49,3 +49,25 @@ def test_a_full_disk_is_one_line_with_the_path_and_what_is_free(tmp_path, capsys
     said = capsys.readouterr().err
     assert said.startswith(f"error: {tmp_path / 'file'} cannot be written (No space left on device; ")
     assert "bytes are free there" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(("text", "on"), [("", False), ("False", False), ("no", False), ("true", True), ("Yes", True)])
+def test_a_switch_is_true_or_false_or_yes_or_no(text, on):
+    assert command.switch("check", text) is on
+
+
+def test_a_switch_that_is_neither_is_refused_by_its_name():
+    with pytest.raises(ValueError, match="check is true or false, not 'maybe'"):
+        command.switch("check", "maybe")
+
+
+@pytest.mark.parametrize("name", ["main", "report", "ablate", "plan", "finetune", "data", "study", "sync", "clean"])
+def test_the_help_of_a_command_brings_in_nothing_heavy(name):
+    code = (
+        f"import sys; from entrypoints.{name} import main\n"
+        "try: main(['--help'])\nexcept SystemExit as end: assert end.code == 0\n"
+        "assert not {'torch', 'mlflow', 'pandas'} & set(sys.modules), set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from iqa.tracking import Busy, JournalError
+from iqa.tracking import Busy, JournalError, journal
 from iqa.tracking.journal import Journal, last_status
 from iqa.tracking.lock import hold, release
 from iqa.tracking.shipping import METRICS, Position, batches
@@ -299,3 +299,18 @@ print(Stopped(stop_requested()))
 def test_max_hours_asks_as_sigusr1_does_and_says_so():
     done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "Stopped by max_hours, everything saved: the same command goes on.\n", done.stderr
+
+
+def test_time_worked_counts_every_opening_and_not_what_lay_between_them(tmp_path, monkeypatch):
+    now = [1_000_000_000]
+    monkeypatch.setattr(journal.time, "time_ns", lambda: now[0] * 1_000_000)
+
+    def write(seconds, what, **fields):
+        now[0] += 1000 * seconds
+        Journal(tmp_path).append(what, **fields)
+
+    write(0, "begin", format=journal.FORMAT)
+    write(30, "metrics", step=1, values={"a": 1.0})
+    write(3600, "resumed", pid=1)
+    write(12, "metrics", step=2, values={"a": 1.0})
+    assert Journal(tmp_path).worked == 42

@@ -1,4 +1,9 @@
-"""Data sets by name: built-in, published, a folder of one's own, or several of them → `Manifest`."""
+"""Data sets by name: built-in, published, a folder of one's own, or several of them → `Manifest`.
+
+manifest (what all of them become), assembly (listing → manifest), sample · charts · photographs (built-in), koniq ·
+spaq · kadid · agiqa · clive with published, tree and sheet (the published ones), folder, union, splits, sizes,
+contents (digests), pixels (the cache), preparation, verification.
+"""
 
 import os
 import re

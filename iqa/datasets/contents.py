@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from iqa import images
+from iqa import images, machine
 
 _FORMAT = 2  # of the memory on disk; another number forgets it
 
@@ -71,7 +71,7 @@ def _inspected(root: Path, names: list[str]) -> Iterator[tuple[str, Content | st
     """(name, content or fault) of each, on all cores, with a bar on a terminal if it takes more than two seconds."""
     from tqdm import tqdm
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(machine.cores()) as pool:
         done = pool.map(lambda name: _inspect(root / name, name), names)
         yield from zip(names, tqdm(done, "checking pictures", len(names), delay=2, disable=None), strict=True)
 

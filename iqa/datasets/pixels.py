@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from iqa import images
+from iqa import images, machine
 from iqa.datasets.contents import cache_folder
 from iqa.datasets.manifest import DataError
 
@@ -141,7 +141,7 @@ def _decoded(files: dict[str, Path], size: str, resample: str) -> Iterator[tuple
     """Each picture in order, decoded on all cores, only a few ahead; with a bar on a terminal."""
     from tqdm import tqdm
 
-    cores = os.cpu_count() or 1
+    cores = machine.cores()
     waiting: deque[tuple[str, Future[Tensor]]] = deque()
     with ThreadPoolExecutor(cores) as pool, tqdm(desc="writing pixels", total=len(files), disable=None) as shown:
         for digest, file in files.items():

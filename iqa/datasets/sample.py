@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iqa import degradations, images
+from iqa import degradations, images, machine
 from iqa.datasets import charts, photographs, splits
 from iqa.datasets.contents import cache_folder, file_digest
 from iqa.datasets.manifest import COLUMNS, PARTS, DataError, Manifest, table_of
@@ -78,7 +78,7 @@ def load(name: str, protocol: str = "") -> Manifest:
     if not folder.is_dir():
         _make(name, folder)
     table = _read_table(folder)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(machine.cores()) as pool:
         found = list(pool.map(lambda path: _digest_or_none(folder / path), table["path"]))
     damaged = [path for path, was, now in zip(table["path"], table["digest"], found, strict=True) if was != now]
     if damaged:
@@ -136,7 +136,7 @@ def _make(name: str, folder: Path) -> None:
             shutil.rmtree(left)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".making-{name}-"))
         try:
-            with ThreadPoolExecutor() as pool:
+            with ThreadPoolExecutor(machine.cores()) as pool:
                 made = pool.map(lambda content: _degraded(name, content, temporary), _contents(name))
                 rows = [row for some in made for row in some]
             rows.sort(key=lambda row: row["path"])

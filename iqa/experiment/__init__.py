@@ -1,9 +1,12 @@
-"""The experiment: a file of arms × seeds → cells cached by content hash → nested runs and a report."""
+"""The experiment: a file of arms × seeds → cells cached by content hash → nested runs and a report.
 
-from iqa.experiment import planning, rechecking
+declaration (the file), matrix (arms × seeds → configs), cells and code (keys), running, planning, telling, cleaning.
+"""
+
+from iqa.experiment import planning
 from iqa.experiment.cells import Cell, Result, cell, compute, finished, identities, opened, records
 from iqa.experiment.matrix import Arm, Experiment, Plan, by_stage, plan, read, read_seeds
-from iqa.experiment.running import FAULTS, REPORTS, Choice, Outcome, part, rewrite, run
+from iqa.experiment.running import FAULTS, REPORTS, Choice, Outcome, bundle, check, part, rewrite, run
 
 __all__ = [
     "FAULTS",
@@ -15,8 +18,10 @@ __all__ = [
     "Outcome",
     "Plan",
     "Result",
+    "bundle",
     "by_stage",
     "cell",
+    "check",
     "compute",
     "finished",
     "identities",
@@ -26,7 +31,6 @@ __all__ = [
     "planning",
     "read",
     "read_seeds",
-    "rechecking",
     "records",
     "rewrite",
     "run",

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from iqa import checkpoint, datasets, encoders, machine, tracking
 from iqa.config import NO_PART_OF_THE_RESULT, STAGES, fingerprint, flatten, load
+from iqa.datasets.contents import file_digest
 from iqa.experiment import code
 from iqa.stages import stage as stage_of
 
@@ -84,7 +85,7 @@ def weights_identity(weights: str) -> str:
         return checkpoint.digest(path)
     if not path.is_file():
         raise ValueError(f"There are no weights at {weights}: give bundled, timm, random, a file or runs:/ID/encoder.")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_digest(path)
 
 
 def finished(cell: Cell, accept_code: bool = False) -> Result | None:

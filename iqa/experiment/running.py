@@ -66,10 +66,11 @@ def run(
     return under(plan, "experiment", command, settled)
 
 
-def part(
-    plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice
-) -> Outcome:  # no parent: many such commands run at once, and a parent's folder belongs to one
-    """Compute the cells that `choice.only` names, without a parent run and without a report: one job of an array."""
+def part(plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice) -> Outcome:
+    """Compute the cells that `choice.only` names, without a report: one job of an array.
+
+    Without a parent run too: many such commands run at once, and a parent's folder belongs to one.
+    """
 
     def settled(cell: Cell, outcome: Outcome) -> None:
         if not settle(cell, outcome, say, choice) and choice.may(cell):
@@ -215,3 +216,13 @@ def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.R
     if outcome.failed:
         parent.tags({"iqa.failed_cells": "\n".join(outcome.failed)})
     return written
+
+
+def check(plan: Plan) -> list[str]:
+    """A sentence for every number of the experiment's report that its runs do not give any more."""
+    return report.check(report_folder(plan), tracking.rows(), tracking.history, tracking.fetch)
+
+
+def bundle(plan: Plan, target: Path) -> Path:
+    """The evidence of the experiment's written report as a zip."""
+    return report.pack(report_folder(plan), tracking.rows(), tracking.history, tracking.fetch, target)

@@ -1,4 +1,9 @@
-"""The report: rows and artifacts → tables, figures, marks → HTML and Markdown. It never loads a model."""
+"""The report: rows and artifacts → tables, figures, marks → HTML, Markdown, LaTeX, CSV. It never loads a model.
+
+evidence (which run stands in which place), setup · results · training · analysis · cost · looks · appendix (the
+sections), verdicts and claims (marks), figures · plots · pictures, document → html · markdown · latex, provenance
+and links, checking and bundle, pairing and differing (`iqa compare`).
+"""
 
 import json
 import tempfile

@@ -1,13 +1,10 @@
 """Numbers and small images → PNG bytes: maps of features, attention, rankings, bars. The style is `plots`'."""
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from iqa.report.plots import DPI, MARKERS, PALETTE, STYLE, canvas, label, words
+from iqa.report.plots import MARKERS, PALETTE, canvas, label, words
 
 
 def embedding(places: np.ndarray, colour: np.ndarray, title: str, legend: Sequence[str] = ()) -> bytes:
@@ -30,7 +27,7 @@ def embedding(places: np.ndarray, colour: np.ndarray, title: str, legend: Sequen
 def attention(crops: np.ndarray, maps: np.ndarray, stages: np.ndarray, windows: np.ndarray) -> bytes:
     """A column for each image: the crop, its gradient map, its last window if there is one, its stage weights."""
     rows = 2 + bool(windows.size) + bool(stages.size)
-    with grid(rows, len(crops)) as (axes, png):
+    with canvas((1.5 * len(crops), 1.4 * rows), rows, len(crops)) as (axes, png):
         for column, crop in enumerate(crops):
             axes[0, column].imshow(crop)
             axes[1, column].imshow(crop.mean(axis=2), cmap="gray")
@@ -76,20 +73,3 @@ def bars(values: Mapping[str, Sequence[float]], title: str, axis: str) -> bytes:
         axes.set_ylim(len(values) - 0.4, -0.6)
         axes.grid(axis="y", visible=False)
     return png[0]
-
-
-@contextmanager
-def grid(rows: int, columns: int) -> Iterator[tuple[Any, list[bytes]]]:
-    """Axes in rows × columns to draw on; after the block the list holds the PNG."""
-    import matplotlib.style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    png: list[bytes] = []
-    with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(1.5 * columns, 1.4 * rows), dpi=DPI, layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure.subplots(rows, columns, squeeze=False), png
-        out = io.BytesIO()
-        figure.savefig(out, format="png", metadata={"Software": None})
-        png.append(out.getvalue())

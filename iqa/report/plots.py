@@ -37,8 +37,8 @@ SIZE, DPI = (4.3, 3.1), 160  # inches; one panel fills a phone's width with lett
 
 
 @contextmanager
-def canvas(size: tuple[float, float] = SIZE) -> Iterator[tuple[Any, list[bytes]]]:
-    """Axes to draw on; after the block the list holds the PNG."""
+def canvas(size: tuple[float, float] = SIZE, rows: int = 0, columns: int = 0) -> Iterator[tuple[Any, list[bytes]]]:
+    """Axes to draw on, one or an array of rows × columns; after the block the list holds the PNG."""
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -47,7 +47,7 @@ def canvas(size: tuple[float, float] = SIZE) -> Iterator[tuple[Any, list[bytes]]
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=size, dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        yield figure.add_subplot(), png
+        yield figure.subplots(rows, columns, squeeze=False) if rows else figure.add_subplot(), png
         out = io.BytesIO()
         figure.savefig(out, format="png", metadata={"Software": None})
         png.append(out.getvalue())

@@ -4,13 +4,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import torch
-
 from iqa import machine, tracking
 from iqa.config import EvaluateConfig
 from iqa.stages import lineage, targets
 from iqa.stages.scoring import load_model, predict, report_set
-from iqa.stages.training import prepare, tell
+from iqa.stages.training import costs, prepare, tell
 
 
 def evaluate(config: EvaluateConfig, run: Any) -> Iterator[dict[str, float]]:
@@ -20,7 +18,7 @@ def evaluate(config: EvaluateConfig, run: Any) -> Iterator[dict[str, float]]:
     model, about = load_model(
         tracking.resolve(config.weights), config.crops.size, config.compute.precision == "bfloat16"
     )
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    machine.channels_last(model, device)
     origin = about["origin"]
     told = [one.labelled().fitting(config.crops.size, config.targets.on_bad) for one in targets(config)]
     manifests = [lineage.unseen(one, origin.get("seen", ())) for one in told]
@@ -30,4 +28,4 @@ def evaluate(config: EvaluateConfig, run: Any) -> Iterator[dict[str, float]]:
     for manifest in manifests:
         predictions = predict(model, manifest, config.crops.size, config.crops.grid**2, device)
         yield report_set(run, predictions, manifest, origin["epoch"], model_id, origin.get("families", ()))
-    run.metrics({"cost/hours": (time.monotonic() - began) / 3600, "cost/peak_memory_mb": machine.peak_memory_mb()}, 1)
+    run.metrics(costs(run, began, device), 1)

@@ -17,7 +17,7 @@ from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
 from iqa.stages import lineage, looking, probing
 from iqa.stages.scoring import correlations, predict, report_set, save_model
-from iqa.stages.training import Epoch, State, described, epochs, loaded, pixels_to, prepare, resume, scaled
+from iqa.stages.training import Epoch, State, costs, described, epochs, loaded, pixels_to, prepare, resume, scaled
 
 
 def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
@@ -33,7 +33,7 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
     run.dataset(manifest.name, parts["train"].digest, str(manifest.root), "training", about)
     if len(parts["validation"]):
         run.dataset(manifest.name, parts["validation"].digest, str(manifest.root), "validation", about)
-    model = build(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = machine.channels_last(build(config), device)
     state = State(model, optimizer_of(model, config))
     resume(state, run.folder, device)
     if state.step == 0 and len(parts["validation"]):  # before its weights move; validation chooses the strength
@@ -42,8 +42,7 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
     best = checkpoint.read(run.folder / "best" / f"step-{state.own['best_epoch']:09d}", kind="training")
     model.load_state_dict(best["weights"])
     finish(model, state, parts, pretraining, config, run, device)
-    hours = (time.monotonic() - began) / 3600
-    run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}, state.epoch)
+    run.metrics(costs(run, began, device), state.epoch)
 
 
 def check_stopping(validation: datasets.Manifest, config: FinetuneConfig) -> None:

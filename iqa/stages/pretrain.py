@@ -26,7 +26,7 @@ from iqa.config import Loss, PretrainConfig, flatten
 from iqa.qualiclip import DirectionModel, PrototypeModel
 from iqa.randomness import generator, sub_seed
 from iqa.stages import diagnostics, lineage
-from iqa.stages.training import Epoch, State, described, epochs, loaded, prepare, resume, scaled
+from iqa.stages.training import Epoch, State, costs, described, epochs, loaded, prepare, resume, scaled
 
 FORWARD = 128  # crops at once where nothing is kept for a backward pass
 
@@ -39,7 +39,7 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     told = config.degrade
     degradations.check(told.families, told.levels, told.crop, told.compose)
     device = prepare(config.compute)
-    model = build(config, run).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = machine.channels_last(build(config, run), device)
     check_margin(model, config)
     manifest = loaded(config.data, config.degrade.crop, "train", "validation")
     train, validation = manifest.part("train").references(), manifest.part("validation").references()
@@ -75,8 +75,7 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     final = {name.replace("val/", "final/"): value for name, value in last.items() if name.startswith("val/")}
     run.metrics(final, config.optim.epochs)
     instants.reached("best-metric")
-    hours = (time.monotonic() - began) / 3600
-    run.metrics({"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}, config.optim.epochs)
+    run.metrics(costs(run, began, device), config.optim.epochs)
     origin = {"data": train.digest, "data_name": manifest.name, "seen": lineage.marks(train)}
     leave(model, state, config, run, origin)
 

@@ -33,7 +33,7 @@ def predict(model: nn.Module, manifest: Manifest, crop: int, count: int, device:
 
 
 def correlations(predictions: np.ndarray, manifest: Manifest, prefix: str) -> dict[str, float]:
-    """SRCC and PLCC under `prefix`, and the mean absolute error as prefix + loss; undefined ones are nan."""
+    """SRCC and PLCC under `prefix`; undefined ones are nan."""
     scores = manifest.table["score"].to_numpy()
     return {
         f"{prefix}srcc": metrics.srcc(predictions, scores),

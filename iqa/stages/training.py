@@ -240,6 +240,12 @@ def shown(steps: Iterator[Record], count: int, title: str) -> Iterator[Record]:
     return iter(tqdm(steps, desc=title, total=count, unit="step", leave=False, disable=None))
 
 
+def costs(run: Any, began: float, device: torch.device) -> dict[str, float]:
+    """What a stage has cost, earlier openings of its run included; began: time.monotonic() at this one's beginning."""
+    hours = (run.worked_before + time.monotonic() - began) / 3600
+    return {"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}
+
+
 def scaled(terms: Terms, share: float) -> Terms:
     """A micro-batch's mean terms as its part of the batch's mean."""
     return {name: term * share for name, term in terms.items()}

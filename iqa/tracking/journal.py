@@ -37,6 +37,8 @@ class Journal:
         self.joined: Entry = {}
         self.status = ""  # of the last end, "" while it goes on
         self.openings = 0  # by how many processes in turn
+        self.worked = 0.0  # seconds that those processes wrote in; what lay between them does not count
+        self._last = 0  # the time of the last line
         self._times: dict[tuple[str, int], int] = {}  # when each (key, step) was written
         self._latest = 0  # the newest entry's time
         self._model_metrics: set[tuple[str, str, str, int]] = set()
@@ -136,6 +138,9 @@ class Journal:
 
     def _learn(self, entry: Entry) -> None:
         what = entry["what"]
+        if self._last and what != "resumed":
+            self.worked += max(0, entry["time"] - self._last) / 1000  # the clock may have been set back
+        self._last = entry["time"]
         self._latest = max(self._latest, entry["time"])
         if what == "begin":
             self.begin = entry

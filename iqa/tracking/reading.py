@@ -73,6 +73,8 @@ def fetch(run_id: str, artifact_path: str) -> Path:
         if not found.exists():
             raise _missing(run_id, artifact_path)
         return found
+    from iqa.datasets.contents import cache_folder  # here, since it brings torch
+
     kept = cache_folder() / "artifacts" / run_id / artifact_path
     return kept if kept.exists() else _download(run_id, artifact_path, kept)
 
@@ -117,11 +119,6 @@ def compare_url(run_ids: list[str], metrics: list[str] | None = None) -> str:
     return f"{store.ui()}/#/metric?{where}&plot_metric_keys={keys}&x_axis=step"
 
 
-def cache_folder() -> Path:
-    """$IQA_CACHE or ~/.cache/iqa."""
-    return Path(os.environ.get("IQA_CACHE") or Path.home() / ".cache" / "iqa")
-
-
 def _row(run: "store.Run") -> RunRow:
     info, data = run.info, run.data
     own = {
@@ -144,6 +141,8 @@ def _row(run: "store.Run") -> RunRow:
 def _download(run_id: str, artifact_path: str, kept: Path) -> Path:
     """Into a folder of its own first, so that half a copy is never taken for a whole one."""
     from mlflow.exceptions import MlflowException
+
+    from iqa.datasets.contents import cache_folder
 
     partial = cache_folder() / "artifacts" / f".partial-{uuid.uuid4().hex[:12]}"
     partial.mkdir(parents=True)

@@ -36,6 +36,7 @@ class Run:
     folder: Path
     opening: Opening
     resumed: bool = False
+    worked_before: float = 0.0  # seconds, by earlier openings
     _journal: Journal = field(init=False)
     _lock: "FileLock" = field(init=False)
     _shipper: Shipper | Kept = field(init=False)
@@ -108,6 +109,7 @@ class Run:
         opened = False
         try:
             self._journal = Journal(self.folder)
+            self.worked_before = self._journal.worked
             position = Position(self.folder, self._journal.size)
             if self._journal.status == "FINISHED" and not self.opening.reopen:
                 raise ValueError(f"The run in {self.folder} has finished: a new one needs another folder.")

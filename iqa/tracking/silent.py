@@ -11,7 +11,7 @@ from iqa.tracking.signals import stop_requested
 class Silent:
     """The verbs of a run, none of which writes anything."""
 
-    run_id, page, cell, resumed, finished, openings = "", "", "", False, False, 1
+    run_id, page, cell, resumed, finished, openings, worked_before = "", "", "", False, False, 1, 0.0
 
     def __init__(self, folder: Path = Path()):
         self.folder = folder

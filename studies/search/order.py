@@ -10,11 +10,11 @@ from typing import Any
 import optuna
 
 from iqa import config, datasets, experiment
+from iqa.datasets.splits import KFOLD
 from iqa.experiment import Arm, Plan
 
 FOLDER = Path(__file__).parents[1]
-FOLDED = "kfold-5"  # the protocol of folds
-UNSEEN = ("data.root", "targets.root", "compute.device", "data_root", "device")  # may differ between workers
+UNSEEN = (*config.NO_PART_OF_THE_RESULT, "compute.device")  # may differ between workers
 Suggestion = Mapping[str, Mapping[str, Any]]  # {"finetune": {"encoder_lr_ratio": 0.1}}
 
 
@@ -86,7 +86,7 @@ class Order:
         arm, overrides = self.arm_of(suggestion), experiment.by_stage(self.overrides)
         if member.fold is not None:
             for stage in ("pretrain", "finetune"):
-                overrides[stage] = overrides[stage] | {"protocol": FOLDED, "data.fold": member.fold}
+                overrides[stage] = overrides[stage] | {"protocol": KFOLD, "data.fold": member.fold}
         whole = experiment.Experiment(
             name=self.study, title=self.study, preset=self.preset, seeds=(member.seed,), arms={"trial": arm}
         )
@@ -128,7 +128,7 @@ class Order:
                 settings |= {
                     f"{stage}.{name}": value
                     for name, value in known.items()
-                    if name not in (*searched, *UNSEEN, "seed") and "checkpoint_minutes" not in name
+                    if name not in (*searched, *UNSEEN, "seed")
                 }
         return {"space": {name: spelled(one) for name, one in distributions.items()}, "settings": settings}
 
