@@ -3,19 +3,21 @@
 #   make demo [TORCH=cpu] [SYSTEM_TORCH=1] [PYTHON=python3.12]     the whole experiment, small, on built-in data
 #   make test [PYTEST='-k metrics']                               the whole test suite
 #   make processes                                                what starts `mlflow run`, workers, servers or a browser
+#   make faults, make faults-sample                               kill everything and count what is lost: docs/faults.md
 #   make lint                                                     ruff and the type checker
 #   make lock                                                     requirements.lock and conda.yaml from pyproject.toml
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test processes lint lock venv
+.PHONY: help demo test processes faults faults-sample lint lock venv
 
 PYTHON ?=
 TORCH ?=
 SYSTEM_TORCH ?=
 PYTEST ?=
 WORKERS ?= 2
+SEED ?= 0
 
 BIN := .venv/bin
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
@@ -23,7 +25,7 @@ IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" MLFLOW_D
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header
 
 help:
-	@sed -n '3,7s/^# *//p' Makefile
+	@sed -n '3,8s/^# *//p' Makefile
 
 demo: .venv/ready
 	@$(IN_VENV) mlflow run . --env-manager local
@@ -37,6 +39,14 @@ test: .venv/ready
 # apt install postgresql chromium) is skipped, and said so, where there is none.
 processes: .venv/ready
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n 0 -m processes -rs $(PYTEST)
+
+# An hour of real faults, whose counts go into docs/faults.md; and some minutes of them, whose seed one may choose. Both
+# go on where they were killed.
+faults: .venv/ready
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m benchmarks.faults --seed $(SEED)
+
+faults-sample: .venv/ready
+	@$(IN_VENV) OMP_NUM_THREADS=1 python -m benchmarks.faults --sample --seed $(SEED)
 
 lint: .venv/ready
 	@$(IN_VENV) ruff check .

@@ -4,6 +4,7 @@ A checkpoint is a folder of tensors.safetensors (the tensors of a tree, by path)
 reference where a tensor stood) and manifest.json (format, kind, size and SHA-256 of the two).
 """
 
+import ctypes
 import hashlib
 import json
 import logging
@@ -18,11 +19,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from iqa import instants
+
 FORMAT = 1
 TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 STEP = re.compile(r"step-(\d+)")
-LEFTOVER = (".tmp-", ".old-")
+SET_ASIDE = ".was-"
+LEFTOVER = (".tmp-", ".old-", SET_ASIDE)
 RESERVED = ("__tensor__", "__float__")
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 logger = logging.getLogger("iqa")
 
@@ -40,6 +45,9 @@ def write(folder: Path, tree: dict[str, Any], kind: str) -> Path:
     tensors: dict[str, Tensor] = {}
     state = json.dumps(_flatten(tree, "", tensors, set()), allow_nan=False).encode()
     temporary = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:12]}"
+    for leftover in folder.parent.glob(f".tmp-{folder.name}-*"):  # of a process that was killed here
+        shutil.rmtree(leftover, ignore_errors=True)
+    instants.reached("before-checkpoint")
     try:
         _write_files(temporary, tensors, state, kind)
         _put_in_place(temporary, folder)
@@ -79,6 +87,7 @@ def latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
     """
     for leftover in sorted(folder.glob(".*")):
         if leftover.name.startswith(LEFTOVER):
+            _take_back(leftover)
             shutil.rmtree(leftover, ignore_errors=True)
     for step in _steps(folder):
         try:
@@ -153,6 +162,7 @@ def _write_files(folder: Path, tensors: dict[str, Tensor], state: bytes, kind: s
         save_file(tensors, folder / TENSORS)
     except SafetensorError as error:  # its I/O errors are no OSErrors
         raise OSError(str(error)) from error
+    instants.reached("amid-write")
     (folder / STATE).write_bytes(state)
     files = {name: _described(folder / name) for name in (TENSORS, STATE)}
     manifest = {"format": FORMAT, "kind": kind, "files": files}
@@ -162,17 +172,49 @@ def _write_files(folder: Path, tensors: dict[str, Tensor], state: bytes, kind: s
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
-    if folder.exists():
-        _remove(folder)
-    os.rename(temporary, folder)
+    """Give the temporary folder its name; at every instant that name is a whole checkpoint, the old or the new one."""
+    instants.reached("before-rename")
+    if not folder.exists():
+        os.rename(temporary, folder)
+    elif _exchange(temporary, folder):
+        instants.reached("amid-replacing")
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:  # a file system that cannot: the old one is out of sight for an instant, from where `latest` takes it back
+        hidden = _hide(folder, SET_ASIDE)
+        instants.reached("amid-replacing")
+        os.rename(temporary, folder)
+        shutil.rmtree(hidden, ignore_errors=True)
     _to_disk(folder.parent)
+    instants.reached("after-rename")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap the names of two folders in one step, where the system and its file system can."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    return rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
 
 
 def _remove(folder: Path) -> None:
     """Out of sight in one step, then from the disk: a kill in between leaves no half a checkpoint."""
-    hidden = folder.parent / f".old-{folder.name}-{uuid.uuid4().hex[:12]}"
-    os.rename(folder, hidden)
+    hidden = _hide(folder, ".old-")
+    instants.reached("amid-pruning")
     shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _hide(folder: Path, prefix: str) -> Path:
+    hidden = folder.parent / f"{prefix}{folder.name}-{uuid.uuid4().hex[:12]}"
+    os.rename(folder, hidden)
+    return hidden
+
+
+def _take_back(leftover: Path) -> None:
+    """What was set aside for a newer one that never got its place has that place again."""
+    if leftover.name.startswith(SET_ASIDE):
+        place = leftover.parent / leftover.name.removeprefix(SET_ASIDE).rpartition("-")[0]
+        if not place.exists():
+            os.rename(leftover, place)
 
 
 def _to_disk(path: Path) -> None:

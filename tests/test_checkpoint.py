@@ -128,6 +128,36 @@ def test_writing_again_replaces_the_folder(tmp_path, tree):
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
+KILLED = """
+import sys, torch
+from pathlib import Path
+from iqa import checkpoint
+if sys.argv[2] == "without exchange":
+    checkpoint._exchange = lambda one, other: False
+checkpoint.save(Path(sys.argv[1]), 3, {"new": 1})
+"""
+
+
+@pytest.mark.parametrize("system", ["with exchange", "without exchange"])
+@pytest.mark.parametrize("instant", ["amid-write", "before-rename", "amid-replacing", "after-rename"])
+def test_a_kill_amid_replacing_leaves_the_old_one_or_the_new_one(tmp_path, instant, system):
+    save(tmp_path, 3, {"old": 1})
+    environment = os.environ | {"IQA_KILL_AT": f"{instant}:1"}
+    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path, system], env=environment, check=False)
+    assert done.returncode == -9
+    if system == "with exchange":
+        assert (tmp_path / "step-000000003").is_dir()  # at no instant without
+    found = latest(tmp_path)
+    assert found in ((3, {"old": 1}), (3, {"new": 1}))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000003"]
+
+
+def test_writing_removes_what_a_kill_left_of_the_same_name(tmp_path, tree):
+    (tmp_path / ".tmp-one-abc").mkdir()
+    write(tmp_path / "one", tree, "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
 def test_another_kind_is_refused_by_name(tmp_path, tree):
     write(tmp_path / "one", tree, "encoder")
     with pytest.raises(CheckpointError, match="'encoder'.*'model'"):

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = {
-    -1: {"", "randomness"},  # "": iqa/__init__.py
+    -1: {"", "randomness", "instants"},  # "": iqa/__init__.py
     0: {"config", "images", "degradations", "losses", "metrics", "statistics", "checkpoint", "machine"},
     1: {"datasets", "encoders", "hyperiqa", "qualiclip", "optim", "journal"},
     2: {"loop", "batches", "tracking"},

@@ -100,11 +100,22 @@ def finished(cell: Cell, accept_code: bool = False) -> Result | None:
 
 def compute(cell: Cell, *, parent: str | None = None, show: Show | None = None, command: str = "") -> Result:
     """Run a cell to its end, going on where an interrupted or failed attempt stopped."""
+    done = unsent(cell)
+    if done is not None:
+        return done
     with opened(cell, parent=parent, command=command) as run:
         for number, record in enumerate(records(cell, run), start=1):
             if show is not None:
                 show(cell, run.page, int(record.get("epoch", number)), record)  # a resumed one does not begin at 1
         return Result(run.run_id, reused=False)
+
+
+def unsent(cell: Cell) -> Result | None:
+    """The newest attempt, if its work is done and the store lacked some of it: sent now, and not computed again."""
+    tried = attempts(cell)
+    if tracking.offline() or not tried or not tracking.is_finished(tried[0]) or not tracking.sync(tried[0]):
+        return None
+    return Result(tracking.Journal(tried[0]).run_id, reused=True)
 
 
 def opened(cell: Cell, *, parent: str | None = None, command: str = "", fresh: bool = False) -> tracking.Run:
@@ -138,11 +149,20 @@ def smaller(config: Any) -> str:
 
 def folder_of(cell: Cell, fresh: bool = False) -> Path:
     """The folder of the unfinished attempt at this cell, else (or if fresh) of a new one: runs/STAGE-KEY/N."""
-    top = tracking.runs_folder() / f"{cell.stage}-{cell.key[:12]}"
-    tried = sorted((int(path.name) for path in top.glob("[0-9]*") if path.name.isdigit()), reverse=True)
-    if tried and not fresh and not tracking.is_finished(top / str(tried[0])):
-        return top / str(tried[0])
-    return top / str(tried[0] + 1 if tried else 1)
+    tried = attempts(cell)
+    if tried and not fresh and not tracking.is_finished(tried[0]):
+        return tried[0]
+    return attempts_folder(cell) / str(int(tried[0].name) + 1 if tried else 1)
+
+
+def attempts_folder(cell: Cell) -> Path:
+    return tracking.runs_folder() / f"{cell.stage}-{cell.key[:12]}"
+
+
+def attempts(cell: Cell) -> list[Path]:
+    """The folders of all attempts at this cell, the newest first."""
+    found = (path for path in attempts_folder(cell).glob("[0-9]*") if path.name.isdigit())
+    return sorted(found, key=lambda path: int(path.name), reverse=True)
 
 
 def write_config(run: Any, cell: Cell) -> None:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from iqa import report, tracking
+from iqa import instants, report, tracking
 from iqa.experiment import cells
 from iqa.experiment.cells import Cell, Result, Show
 from iqa.experiment.matrix import Plan
@@ -188,6 +188,7 @@ def attempt(cell: Cell, parent: str | None, outcome: Outcome, show: Show) -> Non
     tracking.stop_if_asked()
     try:
         outcome.done[cell.key] = cells.compute(cell, parent=parent, show=show)
+        instants.reached("between-stages")
     except FAULTS as error:
         outcome.failed.append(f"{cell.title}: {error}")
         logger.error("%s failed: %s", cell.title, error)

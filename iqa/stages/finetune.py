@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from iqa import batches, checkpoint, datasets, encoders, machine, optim, tracking
+from iqa import batches, checkpoint, datasets, encoders, instants, machine, optim, tracking
 from iqa.config import FinetuneConfig, flatten
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
@@ -189,6 +189,7 @@ def finish(
     kept = {"best/val_srcc": "best_srcc", "best/val_plcc": "best_plcc", "final/val_srcc": "last_srcc"}
     best = {name: own[key] for name, key in kept.items() if key in own}
     run.metrics({"best/epoch": own["best_epoch"]} | best, state.epoch)
+    instants.reached("best-metric")
     origin = {
         "run": run.run_id,
         "cell": run.cell,

@@ -9,7 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iqa import batches, checkpoint, datasets, degradations, encoders, losses, machine, optim, qualiclip, tracking
+from iqa import (
+    batches,
+    checkpoint,
+    datasets,
+    degradations,
+    encoders,
+    instants,
+    losses,
+    machine,
+    optim,
+    qualiclip,
+    tracking,
+)
 from iqa.config import Loss, PretrainConfig, flatten
 from iqa.qualiclip import DirectionModel, PrototypeModel
 from iqa.randomness import generator, sub_seed
@@ -62,6 +74,7 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     last = state.own["curve"][-1] if state.own["curve"] else ordering(model, validation, config, device)
     final = {name.replace("val/", "final/"): value for name, value in last.items() if name.startswith("val/")}
     run.metrics(final, config.optim.epochs)
+    instants.reached("best-metric")
     run.metrics(costs(run, began, device), config.optim.epochs)
     origin = {"data": train.digest, "data_name": manifest.name, "seen": lineage.marks(train)}
     leave(model, state, config, run, origin)
@@ -163,6 +176,7 @@ def ordering(
         tracking.stop_if_asked()
         parts = [pairs[at : at + at_once] for at in range(0, len(pairs), at_once)]
         views = [score_views(model, batches.degraded(part, levels, crop, device))[:, 0] for part in parts]
+        instants.reached("amid-validation")
         scores = qualiclip.quality(torch.cat(views))
         accuracy[f"val/ordering/{family}"] = float(losses.ordering_accuracy(scores))
         every.append(scores.flatten())

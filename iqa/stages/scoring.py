@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from iqa import batches, checkpoint, encoders, metrics, statistics, tracking
+from iqa import batches, checkpoint, encoders, instants, metrics, statistics, tracking
 from iqa.datasets import Manifest
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.stages import lineage
@@ -28,6 +28,7 @@ def predict(model: nn.Module, manifest: Manifest, crop: int, count: int, device:
     for pixels, rows in batches.ahead(batches.evaluation(manifest, crop=crop, count=count, batch=FORWARD)):
         tracking.stop_if_asked()
         sums.index_add_(0, rows, model(pixels_to(pixels, device)).double().cpu())
+        instants.reached("amid-validation")
     return (sums / count).numpy()
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from iqa import batches, checkpoint, datasets, encoders, machine, tracking
+from iqa import batches, checkpoint, datasets, encoders, instants, machine, tracking
 from iqa.config import Compute, Data
 from iqa.loop import Record, Terms, fit
 
@@ -159,6 +159,7 @@ def resume(state: State, folder: Path, device: torch.device) -> None:
     if found is None:
         return
     step, tree = found
+    instants.reached("amid-resume")
     state.restore(tree, f"{folder / 'checkpoints' / f'step-{step:09d}'}")
     state.sums = {name: value.to(device) for name, value in state.sums.items()}
     logger.info("resuming at step %d, after %d finished epochs", step, state.epoch)
@@ -203,6 +204,7 @@ def _epochs(
         for record in shown(steps, last - first, f"epoch {state.epoch + 1}/{optim.epochs}"):
             state.step = record.step + 1
             state.sums = {name: state.sums.get(name, 0) + term for name, term in record.terms.items()}
+            instants.reached("after-step")
             if run.stop_requested():
                 _save(state, run)
                 raise tracking.Stopped(run.stop_requested())
@@ -225,6 +227,7 @@ def _epochs(
                 state.own = trained
                 _save(state, run)
             raise
+        instants.reached("epoch-end")
         state.epoch += 1
         state.sums = {}
         _save(state, run)

@@ -4,6 +4,7 @@ import logging
 import os
 from dataclasses import dataclass
 
+from iqa import instants
 from iqa.tracking import provenance, store
 from iqa.tracking.journal import Journal
 from iqa.tracking.shipping import Position
@@ -105,6 +106,7 @@ def create(journal: Journal, experiment: str, tags: dict[str, str], again: bool)
     if run is None:
         every = tags | mark | commit | lineage
         run = store.create_run(experiment, begin["stage"], begin["name"], every, begin["time"])
+    instants.reached("amid-joining")
     journal.append("joined", run=run, experiment=experiment, store=store.shown(store.uri()))
     journal.sync()
 

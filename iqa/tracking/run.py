@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from iqa import instants
 from iqa.tracking import lock, provenance, store
 from iqa.tracking.adoption import abandon
 from iqa.tracking.joining import Opening, join
@@ -151,6 +152,7 @@ class Run:
         try:
             if tags:
                 self.tags(tags)
+            instants.reached("last-metrics")
             self._journal.append("end", status=status)
             self._journal.sync()
         except JournalError as full:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from iqa import instants
 from iqa.tracking import store
 from iqa.tracking.journal import Entry
 
@@ -86,12 +87,17 @@ class Sender:
         for entry in batch:
             path = self.folder / entry["path"]  # an absolute path stays what it is
             if path.is_dir():
-                store.client().log_artifacts(self.run, str(path), entry["to"])
+                self._folder(path, entry["to"])
             elif path.is_file():
                 inside = str(Path(entry["to"]).parent)
                 store.client().log_artifact(self.run, str(path), None if inside == "." else inside)
             else:
                 logger.warning("%s was to be uploaded and is not there any more.", path)
+
+    def _folder(self, path: Path, to: str) -> None:
+        for file in sorted(inside for inside in path.rglob("*") if inside.is_file()):
+            store.client().log_artifact(self.run, str(file), str(Path(to, file.relative_to(path).parent)))
+            instants.reached("amid-upload")
 
     def _model(self, batch: list[Entry]) -> None:
         for entry in batch:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from iqa import instants
 from iqa.tracking import store
 from iqa.tracking.journal import Entry, Journal
 from iqa.tracking.sending import METRICS, PAIRS, Sender
@@ -146,6 +147,7 @@ def ship(journal: Journal, position: Position) -> int:
     unsent = _unsent_end(journal, position)
     if unsent is not None:
         end, after = unsent
+        instants.reached("before-finished")
         store.client().set_terminated(sender.run, end["status"], end_time=end["time"])
         position.ended = after
         position.save()
@@ -165,6 +167,7 @@ def _ship_lane(lane: str, journal: Journal, position: Position, sender: "Sender"
     for batch, after in batches(journal.read(position.lanes[lane]), LANES[lane]):
         if batch:
             sender.send(batch)
+            instants.reached("batch-sent")
             sent += len(batch)
         position.lanes[lane] = after
         position.save()

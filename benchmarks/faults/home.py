@@ -1,0 +1,66 @@
+"""The harness's own folder: pictures, an empty store, and what the undisturbed commands have left."""
+
+import csv
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.faults import warm
+from iqa import degradations, images, tracking
+from iqa.randomness import generator
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Home:
+    """The harness's own folder."""
+
+    folder: Path
+
+    def prepare(self) -> None:
+        """Pictures and an empty tracking store. Done once."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "photos" / "scores.csv").is_file():
+            photographs(self.folder / "photos")
+        if not (self.folder / "mlflow.db").is_file():
+            out = self.folder / "store.txt"
+            warm.answered(_tables, out, self.environment(self.folder), self.folder)
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Of a process in a folder; nothing of the shell's own tracking gets in."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "IQA_"))}
+        return kept | {
+            "IQA_RUNS": str(folder / "runs"),
+            "IQA_CACHE": str(self.folder / "cache"),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def oracle(self, stage: str) -> dict[str, Any]:
+        """Of the undisturbed command: its `trace`, what it `passed` and when, how many `seconds` it took."""
+        return dict(json.loads((self.folder / f"oracle-{stage}.json").read_text(encoding="utf-8")))
+
+
+def photographs(folder: Path) -> None:
+    """Thirty pictures of 48 × 56: six smooth scenes at five strengths of noise each, and their scores."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for scene in range(6):
+        field = torch.rand(1, 3, 6, 7, generator=generator("scene", scene))
+        smooth = torch.nn.functional.interpolate(field, (48, 56), mode="bicubic").clamp(0, 1)
+        noisy = degradations.degrade(smooth, "white_noise", (1e-4, 0.005, 0.02, 0.05, 0.1), [generator("n", scene)])
+        for level, picture in enumerate(noisy[0]):
+            images.save_png((picture * 255).round().to(torch.uint8), folder / f"{scene}-{level}.png")
+            rows.append((f"{scene}-{level}.png", f"{100 - 20 * level:.1f}", f"scene{scene}"))
+    with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out).writerows([("image", "mos", "group"), *rows])
+
+
+def _tables() -> int:
+    return len(tracking.rows())  # asking makes the tables

@@ -1,0 +1,121 @@
+"""The tracking store away: for a while, at the start, at the end; its database, its artifacts alone."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from benchmarks import postgres
+from benchmarks.faults import warm
+from benchmarks.faults.attempt import passing
+from benchmarks.faults.home import Home
+from benchmarks.faults.place import PATIENCE, Place
+from benchmarks.faults.row import Outcome
+from benchmarks.faults.servers import Proxy, Tracking
+
+BAD_INPUT, TRY_AGAIN = 2, 75
+SLOWER = 1.05  # times as long as undisturbed, at most
+LONG = 30.0  # seconds from which on that can be measured
+SOON = 10.0  # seconds in which a start without a server ends
+AWAY = ("server on SQLite", "server on PostgreSQL", "database", "artifact store")
+
+
+def away(home: Home, name: str, stage: str, what: str, seconds: float, without: str = "") -> Outcome:
+    """Away for so many seconds amid the steps; the run ends well, and everything is there once."""
+    if what in ("server on PostgreSQL", "database") and not postgres.installed():
+        return "", "not tried: no PostgreSQL here"
+    with Place(home, name, without) as place, _store(place, what) as outage:
+        steps = [name for name, _ in home.oracle(stage)["passed"]].count("after-step")
+        pace = 1.2 * seconds / (steps - 3)
+        child = place.start(stage, pace=pace)
+        if not warm.until(passing(place.folder, "after-step", 2), PATIENCE):
+            return f"it did not begin: {place.said()}", ""
+        outage(seconds)
+        if child.poll() is not None:
+            return "the run was over before the outage was", ""
+        if code := child.wait(PATIENCE):
+            return f"exit code {code}: {place.said()}", ""
+        ratio = _slowness(place, stage, pace)
+        slow = f"it took {ratio:.2f} times as long" if seconds >= LONG and ratio > SLOWER else ""
+        return slow or place.wrong(stage), f"{ratio:.2f} times as long"
+
+
+@contextmanager
+def _store(place: Place, what: str) -> Iterator[Callable[[float], None]]:
+    """A store that the place uses, and what makes it go away for some seconds."""
+    if what in ("server on PostgreSQL", "database"):
+        with postgres.Server() as database, Tracking(place.folder, place.environment(), database.address) as server:
+            place.address = server.address
+            yield _gone(server) if what != "database" else database.restart
+    elif what == "server on SQLite":
+        with Tracking(place.folder, place.environment()) as server:
+            place.address = server.address
+            yield _gone(server)
+    else:
+        with Tracking(place.folder, place.environment()) as server, Proxy(place, server.port) as proxy:
+            place.address = proxy.address
+            yield _refusing(proxy)
+
+
+def _gone(server: Tracking) -> Callable[[float], None]:
+    def outage(seconds: float) -> None:
+        server.kill()
+        time.sleep(seconds)
+        server.start()
+
+    return outage
+
+
+def _refusing(proxy: Proxy) -> Callable[[float], None]:
+    def outage(seconds: float) -> None:
+        proxy.refuse(True)
+        time.sleep(seconds)
+        proxy.refuse(False)
+
+    return outage
+
+
+def _slowness(place: Place, stage: str, pace: float) -> float:
+    """How long the steps took, as a share of what they take undisturbed at this pace."""
+    took = [note.time for note in place.notes() if note.name == "after-step"]
+    alone = [when for name, when in place.home.oracle(stage)["passed"] if name == "after-step"]
+    return (took[-1] - took[0]) / (alone[-1] - alone[0] + pace * (len(alone) - 1))
+
+
+def at_start(home: Home, name: str, stage: str) -> Outcome:
+    """Nothing answers: an error soon."""
+    with Place(home, name) as place:
+        place.address = f"http://127.0.0.1:{postgres.free_port()}"
+        child = place.start(stage)
+        code = child.wait(60)
+        fine = code == BAD_INPUT and child.seconds <= SOON and "does not answer" in place.said()
+        return "" if fine else f"exit code {code} after {child.seconds:.1f} s: {place.said()}", f"{child.seconds:.1f} s"
+
+
+def offline(home: Home, name: str, stage: str) -> Outcome:
+    """Asked to, it goes on without any store; `sync` makes the store whole."""
+    with Place(home, name) as place:
+        place.address = f"http://127.0.0.1:{postgres.free_port()}"
+        if code := place.start(stage, "--offline=true").wait(PATIENCE):
+            return f"offline it ended with {code}: {place.said()}", ""
+        place.address = ""
+        return synced(place, stage), ""
+
+
+def at_end(home: Home, name: str, stage: str, without: str = "") -> Outcome:
+    """The server dies while the last artifacts are made: exit code 75, and `sync` finishes it."""
+    with Place(home, name, without) as place, Tracking(place.folder, place.environment()) as server:
+        place.address = server.address
+        child = place.start(stage)
+        warm.until(passing(place.folder, "best-metric"), PATIENCE)
+        server.kill()
+        code = child.wait(PATIENCE)
+        if code != TRY_AGAIN:
+            return f"exit code {code} instead of {TRY_AGAIN}: {place.said()}", ""
+        server.start()
+        return synced(place, stage), ""
+
+
+def synced(place: Place, stage: str) -> str:
+    """What is wrong after the command `sync`."""
+    code = place.sync()
+    return f"sync ended with {code}: {place.said()}" if code else place.wrong(stage)

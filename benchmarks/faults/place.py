@@ -1,0 +1,116 @@
+"""A trial's folder: a store of its own, the command in processes that one can kill, and what it left."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faults import attempt, trace, warm
+from benchmarks.faults.home import Home
+
+PATIENCE = 300.0  # seconds for a command to end
+COMMON = ("--preset=smoke", "--compute.threads=1", "--device=cpu", "--batch_size=6", "--compute.checkpoint_minutes=0")
+WORDS = {  # the checkpoint interval is one step
+    "pretrain": (*COMMON, "--degrade.crop=32", "--levels=3", "--families=jpeg,brightness", "--epochs=2"),
+    "finetune": (*COMMON, "--crops.size=32", "--crops.grid=1", "--epochs=3"),
+    "main": (*COMMON, "--experiment=toy.yaml", "--epochs=1", "--degrade.crop=32", "--finetune.crops.size=32")
+    + ("--evaluate.crops.size=32",),
+}
+TOY = """
+title: Toy
+preset: smoke
+seeds: [0]
+demonstration: Toys decide nothing.
+arms:
+  baseline: {title: ImageNet encoder}
+  pretrained: {title: Pretrained encoder, pretrain: {families: jpeg}}
+contrasts:
+  - {name: pretraining, treatment: pretrained, baseline: baseline}
+"""
+
+
+class Place:
+    """A trial's folder, with a store of its own. Use it as a context: it ends what is left, and clears itself away."""
+
+    def __init__(self, home: Home, name: str, without: str = ""):
+        self.home, self.name, self.without = home, name, without
+        self.address = ""  # of a tracking server, where one is in use
+        self.children: list[warm.Child] = []
+
+    def __enter__(self) -> "Place":
+        trials = self.home.folder / "trials"
+        trials.mkdir(exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-".replace(" ", "-"), dir=trials))
+        shutil.copy(self.home.folder / "mlflow.db", self.folder)
+        (self.folder / "toy.yaml").write_text(TOY, encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for child in self.children:
+            if child.poll() is None:
+                child.wait(0)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out.txt"
+
+    def environment(self) -> dict[str, str]:
+        own = {"MLFLOW_TRACKING_URI": self.address} if self.address else {}
+        return self.home.environment(self.folder) | own
+
+    def words(self, stage: str) -> tuple[str, ...]:
+        photos = self.home.folder / "photos"
+        return (*WORDS[stage], f"--data={photos}", *((f"--targets={photos}",) if stage == "main" else ()))
+
+    def start(self, stage: str, *more: str, **asked: Any) -> warm.Child:
+        """The command, in a process of its own; asked: of `Attempt`."""
+        asked |= {"without": self.without}
+        told = attempt.Attempt(stage, (*self.words(stage), *more), **asked)
+        kill = {"IQA_KILL_AT": told.kill_at} if told.kill_at else {}
+        self.children.append(warm.Child(told.run, self.out, self.environment() | kill, self.folder))
+        return self.children[-1]
+
+    def finish(self, stage: str, **asked: Any) -> int:
+        """The command to its end; its exit code."""
+        return self.start(stage, **asked).wait(PATIENCE)
+
+    def typed(self, stage: str, more: dict[str, str]) -> int:
+        """The command in an interpreter of its own, as a shell starts it; its exit code."""
+        command = [sys.executable, "-m", f"entrypoints.{stage}", *self.words(stage)]
+        with self.out.open("a") as out:
+            return subprocess.call(
+                command, cwd=self.folder, env=self.environment() | more, stdout=out, stderr=out, timeout=PATIENCE
+            )
+
+    def sync(self) -> int:
+        """The command that sends what has not arrived; its exit code."""
+        told = attempt.Attempt("sync", (), without=self.without)
+        self.children.append(warm.Child(told.run, self.out, self.environment(), self.folder))
+        return self.children[-1].wait(PATIENCE)
+
+    def trace(self) -> trace.Trace:
+        return dict(self.ask(lambda: trace.trace(self.folder)))
+
+    def ask(self, question: Any, patience: float = PATIENCE) -> Any:
+        """The answer of a function that is called in a process of its own, in this place."""
+        return warm.answered(question, self.folder / "asked.txt", self.environment(), self.folder, patience)
+
+    def wrong(self, stage: str) -> str:
+        """In what this place differs from the undisturbed one; "" if in nothing."""
+        return trace.differences(self.home.oracle(stage)["trace"], self.trace())
+
+    def run_folder(self) -> Path:
+        """The only run's folder."""
+        (found,) = (self.folder / "runs").glob("*/[0-9]*")
+        return found
+
+    def notes(self) -> list[attempt.Note]:
+        return attempt.notes(self.folder)
+
+    def said(self) -> str:
+        """The last lines that its processes have written."""
+        lines = self.out.read_text(encoding="utf-8").splitlines() if self.out.is_file() else []
+        return " / ".join(lines[-4:])[-600:]

@@ -1,0 +1,149 @@
+"""Protections of the product, each switched off in one process: so that the harness is seen to catch the loss."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import serialization
+
+from iqa import checkpoint, tracking
+from iqa.stages import training
+from iqa.tracking import journal, lock, run, shipping, store
+
+
+def in_place() -> None:
+    """Checkpoints are written where they belong, and taken as they are."""
+
+    def write(folder: Path, tree: dict[str, Any], kind: str) -> Path:
+        tensors: dict[str, Any] = {}
+        state = checkpoint._flatten(tree, "", tensors, set())
+        shutil.rmtree(folder, ignore_errors=True)
+        checkpoint._write_files(folder, tensors, checkpoint.json.dumps(state).encode(), kind)
+        return folder
+
+    checkpoint.write = write
+    unverified()
+
+
+def unverified() -> None:
+    """Nobody compares a checkpoint with its manifest."""
+    checkpoint._verify = lambda folder, kind: None
+
+
+def single() -> None:
+    """No checkpoint but the newest is kept."""
+    checkpoint.save = partial(checkpoint.save, keep=1)
+
+
+def trusting() -> None:
+    """Whatever a file of weights says is done."""
+    torch.load = lambda file, *_, **__: serialization.load(file, weights_only=False)
+
+
+def rewriting() -> None:
+    """A resumed run writes again what its journal has."""
+    journal.Journal.metrics = lambda self, values, step: self.append("metrics", step=step, values=dict(values))
+
+
+def new_times() -> None:
+    """What is sent again is sent as of now."""
+    sent = shipping.Sender._metrics
+
+    def resent(self: shipping.Sender, batch: list[Any]) -> None:
+        sent(self, [entry | {"time": time.time_ns() // 10**6} for entry in batch])
+
+    shipping.Sender._metrics = resent
+
+
+def unlocked() -> None:
+    """Nobody asks whether another process works in the folder."""
+    from filelock import FileLock
+
+    def hold(folder: Path) -> FileLock:
+        folder.mkdir(parents=True, exist_ok=True)
+        own = FileLock(folder / f".lock-{os.getpid()}")
+        own.acquire()
+        return own
+
+    lock.hold = hold
+
+
+def without_sums() -> None:
+    """A checkpoint forgets the running epoch's loss."""
+    _forget("sums", {})
+
+
+def without_own() -> None:
+    """A checkpoint forgets what the stage keeps: best value, predictions, curve."""
+    _forget("own", {"curve": []})
+
+
+def without_optimizer() -> None:
+    """A resumed run begins with a new optimizer."""
+    restore = training.State.restore
+
+    def forgetful(self: training.State, tree: dict[str, Any], origin: str) -> None:
+        restore(self, tree | {"optimizer": self.optimizer.state_dict()}, origin)
+
+    training.State.restore = forgetful
+
+
+def _forget(name: str, empty: Any) -> None:
+    tree = training.State.tree
+    training.State.tree = lambda self: tree(self) | {name: empty}
+
+
+def deaf() -> None:
+    """Signals do what they do to any process."""
+    tracking.handle_signals = lambda: None
+
+
+def unmarked() -> None:
+    """A run that was made before a kill is not looked for."""
+    store.marked_run = lambda experiment, mark: None
+
+
+def impatient() -> None:
+    """A batch that the store refuses is dropped."""
+    send = shipping.Sender.send
+
+    def once(self: shipping.Sender, batch: list[Any]) -> None:
+        with suppress(*store.troubles()):
+            send(self, batch)
+
+    shipping.Sender.send = once
+
+
+def forgotten_end() -> None:
+    """A run ends as finished, however it ended."""
+    run.outcome = lambda error: ("FINISHED", {})
+
+
+PROTECTIONS: dict[str, Callable[[], None]] = {
+    "": lambda: None,
+    "temporary folder": in_place,
+    "manifest": unverified,
+    "one before": single,
+    "plain tensors": trusting,
+    "journal": rewriting,
+    "original times": new_times,
+    "lock": unlocked,
+    "sums": without_sums,
+    "own state": without_own,
+    "optimizer": without_optimizer,
+    "signals": deaf,
+    "run's mark": unmarked,
+    "patience": impatient,
+    "status": forgotten_end,
+}
+
+
+def switch_off(name: str) -> None:
+    """Do without one of them in this process from now on."""
+    PROTECTIONS[name]()

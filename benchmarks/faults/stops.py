@@ -1,0 +1,93 @@
+"""SIGTERM: to the command, to the `mlflow run` around it, once and twice; then the same command again."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.faults import warm
+from benchmarks.faults.attempt import passing
+from benchmarks.faults.home import ROOT, Home
+from benchmarks.faults.place import PATIENCE, Place
+from benchmarks.faults.row import Outcome
+
+LONGEST = 10.0  # seconds until everything is gone
+STOPPED = 128 + signal.SIGTERM
+
+
+def command(home: Home, name: str, stage: str, seed: int, times: int, without: str = "") -> Outcome:
+    """Asked to stop at a random step, `times` times."""
+    draw = random.Random(f"{seed} {name}")
+    with Place(home, name, without) as place:
+        child = place.start(stage)
+        warm.until(passing(place.folder, "after-step", draw.randint(1, 6)), PATIENCE)
+        began = time.monotonic()
+        for _ in range(times):
+            child.signal(signal.SIGTERM)
+            time.sleep(draw.uniform(0, 0.2))
+        code, seconds = child.wait(2 * LONGEST), time.monotonic() - began
+        wrong = [f"exit code {code} instead of {STOPPED}: {place.said()}"] if code != STOPPED else []
+        wrong += [f"it took {seconds:.1f} s"] if seconds > LONGEST else []
+        wrong += ["it left processes behind"] if warm.session(child.pid) else []
+        wrong += stated(place, ("KILLED",))
+        if not wrong and (code := place.finish(stage)):
+            wrong += [f"the same command ended with {code}: {place.said()}"]
+        return "; ".join(wrong) or place.wrong(stage), f"{seconds:.1f} s"
+
+
+def stated(place: Place, statuses: tuple[str, ...]) -> list[str]:
+    """What is wrong with the only run's status and its tag; FAILED is allowed where `mlflow run` overwrites it."""
+    found = [(status, reason) for status, reason in place.ask(_statuses)]
+    if len(found) != 1 or found[0][0] not in statuses or found[0][1] != "SIGTERM":
+        return [f"the store's runs are {found}, not one {' or '.join(statuses)} stopped by SIGTERM"]
+    return []
+
+
+def _statuses() -> list[tuple[str, str]]:
+    from iqa import tracking
+
+    return [(row.status, row.tags.get("iqa.stopped", "")) for row in tracking.rows()]
+
+
+def project(home: Home, name: str, stage: str, seed: int, times: int) -> Outcome:
+    """`mlflow run` asked to stop; its child has to leave as if it had been asked itself."""
+    draw = random.Random(f"{seed} {name}")
+    with Place(home, name) as place:
+        words = [word.removeprefix("--") for word in place.words(stage)]
+        given = [part for word in words for part in ("-P", word)]
+        parent = _mlflow_run(place, stage, given)
+        started = warm.until(lambda: bool(list((place.folder / "runs").glob("*/*/checkpoints/step-*"))), PATIENCE, 0.05)
+        time.sleep(draw.uniform(0, 0.3))
+        began = time.monotonic()
+        for _ in range(times):
+            parent.send_signal(signal.SIGTERM)
+            time.sleep(draw.uniform(0, 0.2))
+        gone = warm.until(lambda: parent.poll() is not None and not warm.session(parent.pid), 2 * LONGEST, 0.05)
+        seconds = time.monotonic() - began
+        wrong = [] if started else [f"it did not begin: {place.said()}"]
+        wrong += [] if gone and seconds <= LONGEST else [f"something of it was there after {seconds:.1f} s"]
+        _end(parent)
+        wrong += stated(place, ("KILLED", "FAILED"))
+        if not wrong and _mlflow_run(place, stage, given).wait(PATIENCE):
+            wrong += [f"the same command failed: {place.said()}"]
+        return "; ".join(wrong) or place.wrong(stage), f"{seconds:.1f} s"
+
+
+def _mlflow_run(place: Place, stage: str, given: list[str]) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", stage, "--env-manager", "local", *given]
+    environment = place.environment()
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    with place.out.open("a") as out:
+        return subprocess.Popen(
+            command, cwd=place.folder, env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+
+
+def _end(parent: "subprocess.Popen[bytes]") -> None:
+    """Whatever is left of it."""
+    for pid in warm.session(parent.pid):
+        os.kill(pid, signal.SIGKILL)
+    parent.wait()

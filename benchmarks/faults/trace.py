@@ -1,0 +1,98 @@
+"""What a command left: its runs in the store, its files on the disk; and how two of them differ."""
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from iqa import checkpoint, tracking
+from iqa.tracking import store
+
+Trace = dict[str, Any]
+COSTS = ("cost/", "system/")
+BY_OPENING = "experiment"  # a stage whose metrics have the number of the opening as their step
+UNNAMED = ("provenance/", "config.json")  # artifacts that say where and when
+SHOWN = 4  # differences in a sentence
+
+
+def trace(folder: Path) -> Trace:
+    """Everything that an undisturbed and a disturbed command have in common; asked of the store and of the disk."""
+    rows = tracking.rows()
+    return {
+        "runs": sorted(json.dumps([row.tags["stage"], row.name, row.status]) for row in rows),
+        "history": {row.name: history(row) for row in rows},
+        "doubled": {row.name: doubled(row) for row in rows},
+        "artifacts": {row.name: artifacts(row) for row in rows},
+        "weights": weights(folder / "runs"),
+        "leftovers": leftovers(folder / "runs"),
+    }
+
+
+def history(row: tracking.RunRow) -> list[str]:
+    """Every (key, step, value) without costs."""
+    keys = [key for key in row.metrics if not key.startswith(COSTS)]
+    found = [(one.key, one.step, one.value) for key in keys for one in points(row.run_id, key)]
+    step_counts = row.tags["stage"] != BY_OPENING
+    return sorted(f"{key} {step if step_counts else 'last'} {value!r}" for key, step, value in found)
+
+
+def doubled(row: tracking.RunRow) -> list[str]:
+    """Each (key, step) that has more than one row, costs included."""
+    counts = Counter(f"{key} {one.step}" for key in row.metrics for one in points(row.run_id, key))
+    return sorted(point for point, count in counts.items() if count > 1)
+
+
+def points(run_id: str, key: str) -> list[Any]:
+    return list(store.client().get_metric_history(run_id, key))
+
+
+def artifacts(row: tracking.RunRow) -> dict[str, str]:
+    """Each file that the store has of a run; the SHA-256 of weights and predictions, whose bytes repeat."""
+    if not store.client().list_artifacts(row.run_id):
+        return {}
+    top = Path(tracking.fetch(row.run_id, ""))
+    names = {str(file.relative_to(top)): file for file in sorted(top.rglob("*")) if file.is_file()}
+    kept = {name: file for name, file in names.items() if not name.startswith(UNNAMED)}
+    repeats = (".safetensors", ".csv") if row.tags["stage"] != BY_OPENING else ()  # a report tells run ids and times
+    return {name: digest(file) if file.suffix in repeats else "" for name, file in kept.items()}
+
+
+def weights(runs: Path) -> list[str]:
+    """The tensors of each final artifact, and all of each run's newest checkpoint."""
+    found = []
+    for folder in runs.glob("*/[0-9]*"):
+        stage = folder.parent.name.partition("-")[0]
+        made = [folder / artifact for artifact in ("encoder", "model") if (folder / artifact).is_dir()]
+        found += [f"{stage} {one.name} {digest(one / checkpoint.TENSORS)}" for one in made]
+        newest = max((folder / "checkpoints").glob("step-*"), default=None)
+        found += [f"{stage} {newest.name} {checkpoint.digest(newest)}"] if newest is not None else []
+    return sorted(found)
+
+
+def leftovers(runs: Path) -> list[str]:
+    """Temporary files and folders that nobody will clear away."""
+    found = (path for path in runs.rglob("*") if path.name.startswith(checkpoint.LEFTOVER) or path.suffix == ".partial")
+    return sorted(path.name for path in found)
+
+
+def digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def differences(oracle: Trace, found: Trace) -> str:
+    """In what a disturbed command's trace differs from the undisturbed one's; "" if in nothing."""
+    lines = []
+    for part, expected in oracle.items():
+        one, other = (set(map(str, _flat(value))) for value in (expected, found[part]))
+        lines += [f"{part} lacks {line}" for line in sorted(one - other)]
+        lines += [f"{part} has {line}" for line in sorted(other - one)]
+    more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    return "; ".join(lines[:SHOWN]) + more
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [f"{key}: {inner}" for key, some in value.items() for inner in _flat(some)]
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,60 @@
+"""What a run meets by itself: a loss that is no number, a clock that is set back."""
+
+import json
+import math
+from typing import Any
+
+import torch
+
+from benchmarks.faults.home import Home
+from benchmarks.faults.place import PATIENCE, Place
+from benchmarks.faults.row import Outcome
+from iqa import checkpoint, tracking
+from iqa.tracking import journal
+
+BAD_INPUT = 2
+HOUR = 3600.0
+RATES = {"pretrain": "--lr=1e30", "finetune": "--head_lr=1e30"}
+
+
+def diverged(home: Home, name: str, stage: str) -> Outcome:
+    """A learning rate that no net bears."""
+    with Place(home, name) as place:
+        code = place.start(stage, RATES[stage]).wait(PATIENCE)
+        found = place.ask(_told)
+        wrong = [f"exit code {code}"] if code != BAD_INPUT else []
+        fine = len(found) == 1 and found[0][0] == "FAILED" and "stopped being a number" in found[0][1]
+        wrong += [] if fine else [f"the store says {found}"]
+        newest = checkpoint.latest(place.run_folder() / "checkpoints")
+        wrong += ["the last checkpoint is not finite"] if newest is not None and not finite(newest[1]) else []
+        return "; ".join(wrong), "none yet" if newest is None else f"checkpoint of step {newest[0]}"
+
+
+def _told() -> list[tuple[str, str]]:
+    return [(row.status, row.tags.get("iqa.reason", "")) for row in tracking.rows()]
+
+
+def finite(tree: Any) -> bool:
+    """Whether every sum of losses in a checkpoint is a number."""
+    return all(bool(torch.isfinite(torch.as_tensor(value)).all()) for value in tree["sums"].values())
+
+
+def clock_back(home: Home, name: str, stage: str) -> Outcome:
+    """An hour, after the first step."""
+    with Place(home, name) as place:
+        if code := place.finish(stage, back=HOUR):
+            return f"exit code {code}: {place.said()}", ""
+        lines = (place.run_folder() / journal.NAME).read_text(encoding="utf-8").splitlines()
+        entries = [json.loads(line) for line in lines]
+        times = [entry["time"] for entry in entries]
+        values = [value for entry in entries if entry["what"] == "metrics" for value in entry["values"].items()]
+        costs = [value for key, value in values if key.startswith("cost/")]
+        wrong = ["times run backwards"] if times != sorted(times) else []
+        wrong += ["a cost is negative"] if any(value < 0 or not math.isfinite(value) for value in costs) else []
+        spans = place.ask(_spans)
+        wrong += ["the run ends before it begins"] if any(end < start for start, end in spans) else []
+        return "; ".join(wrong) or place.wrong(stage), ""
+
+
+def _spans() -> list[tuple[int, int]]:
+    return [(row.start, row.end or 0) for row in tracking.rows()]
