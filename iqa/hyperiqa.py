@@ -74,10 +74,14 @@ class HyperNetwork(nn.Module):
         if not self.multi_scale:
             return pooled(features[-1], GRID)
         blocks = [pooled(stage, GRID) for stage in features]
-        if self.attention is not None:
-            share = self.attention(features[-1].mean(dim=(2, 3))).softmax(dim=1)  # (N, 4)
+        share = self.shares(features)
+        if share is not None:
             blocks = [block * share[:, s, None, None, None] for s, block in enumerate(blocks)]
         return torch.cat(blocks, dim=1)
+
+    def shares(self, features: list[Tensor]) -> Tensor | None:
+        """How much each stage counts for each image: (N, 4), rows sum to 1; None without attention."""
+        return None if self.attention is None else self.attention(features[-1].mean(dim=(2, 3))).softmax(dim=1)
 
 
 class HyperHead(nn.Module):

@@ -17,7 +17,19 @@ from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
 from iqa.stages import lineage, looking, probing
 from iqa.stages.scoring import correlations, predict, report_set, save_model
-from iqa.stages.training import Epoch, State, costs, described, epochs, loaded, pixels_to, prepare, resume, scaled
+from iqa.stages.training import (
+    Course,
+    Epoch,
+    State,
+    costs,
+    described,
+    epochs,
+    loaded,
+    pixels_to,
+    prepare,
+    resume,
+    scaled,
+)
 
 
 def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
@@ -105,14 +117,14 @@ def train(
     )
     count = len(parts["train"])
     extra = extra_epochs(config, count)
-    length = config.optim.model_copy(update={"epochs": config.optim.epochs + extra})
-    schedule = optim.cosine(per_epoch * length.epochs, config.optim.floor)
+    length = config.optim.epochs + extra
+    schedule = optim.cosine(per_epoch * length, config.optim.floor)
     losses_of = partial(micro_losses, state, config, device)
     model, minutes = state.model, config.compute.checkpoint_minutes
     state.own.setdefault("seen", torch.zeros(2, count, dtype=torch.float64))  # sums and counts of predictions
     model.train()
-    passes = epochs(state, run, source, losses_of, schedule, per_epoch, count, length, minutes)
-    with closing(passes):
+    course = Course(count, per_epoch, length, schedule, config.optim.clip, minutes)
+    with closing(epochs(state, run, source, losses_of, course)) as passes:
         for epoch in passes:
             assert optim.covers(state.optimizer, model)
             record = metrics_of(epoch, state, parts["train"])

@@ -62,10 +62,8 @@ def gradient_maps(model: QualityModel, batch: Tensor) -> Tensor:
 def stage_weights(model: QualityModel, batch: Tensor) -> Tensor:
     """The head's softmax weight of each stage: (N, 4); no columns where the head has none."""
     head: Any = model.head
-    attention = head.hyper.attention
-    if attention is None:
-        return torch.zeros(len(batch), 0)
-    return attention(model.encoder(batch)[-1].mean(dim=(2, 3))).softmax(dim=1)
+    shares = head.hyper.shares(model.encoder(batch))
+    return torch.zeros(len(batch), 0) if shares is None else shares
 
 
 @torch.no_grad()
@@ -81,8 +79,10 @@ def window_attention(encoder: nn.Module, batch: Tensor) -> Tensor:
     last: Any = blocks[-1]
     seen: list[Tensor] = []
     hook = last.register_forward_hook(lambda module, given, _: seen.append(given[0]))
-    encoder(batch)
-    hook.remove()
+    try:
+        encoder(batch)
+    finally:
+        hook.remove()
     windows, places, width = seen[0].shape
     side = int(places**0.5)
     if windows != len(batch) or side * side != places:

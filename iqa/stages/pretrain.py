@@ -26,7 +26,7 @@ from iqa.config import Loss, PretrainConfig, flatten
 from iqa.qualiclip import DirectionModel, PrototypeModel
 from iqa.randomness import generator, sub_seed
 from iqa.stages import diagnostics, lineage
-from iqa.stages.training import Epoch, State, costs, described, epochs, loaded, prepare, resume, scaled
+from iqa.stages.training import Course, Epoch, State, costs, described, epochs, loaded, prepare, resume, scaled
 
 FORWARD = 128  # crops at once where nothing is kept for a backward pass
 
@@ -61,9 +61,9 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     schedule = optim.cosine(per_epoch * config.optim.epochs, config.optim.floor)
     losses_of = partial(micro_losses, model, config, device)
     model.train()
-    minutes = config.compute.checkpoint_minutes
-    passes = epochs(state, run, source, losses_of, schedule, per_epoch, len(train), config.optim, minutes)
-    with closing(passes):
+    length, minutes = config.optim.epochs, config.compute.checkpoint_minutes
+    course = Course(len(train), per_epoch, length, schedule, config.optim.clip, minutes)
+    with closing(epochs(state, run, source, losses_of, course)) as passes:
         for epoch in passes:
             assert optim.covers(state.optimizer, model)
             held_out = ordering(model, validation, config, device)

@@ -91,6 +91,18 @@ class Epoch:
     costs: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Course:
+    """How long a training is and how fast: images and steps an epoch, rate by step, clip (norm; 0 = none)."""
+
+    images: int
+    per_epoch: int
+    epochs: int
+    lr_at: Callable[[int], float]
+    clip: float
+    checkpoint_minutes: float  # within an epoch
+
+
 class Source(Protocol):
     """Makes the endless batches that begin at a step."""
 
@@ -170,11 +182,7 @@ def epochs(
     run: Any,
     source: Source,
     losses_of: Callable[[Any], Iterator[Terms]],
-    lr_at: Callable[[int], float],
-    per_epoch: int,
-    images: int,
-    optim: Any,
-    checkpoint_minutes: float,
+    course: Course,
 ) -> Generator[Epoch, None, None]:
     """Train from state.step on and yield at the end of each epoch; when resumed, what the caller did is saved.
 
@@ -182,7 +190,7 @@ def epochs(
     checkpoint, when asked to stop, and Diverged, before one, when the loss is no number.
     """
     with closing(batches.ahead(source(start=state.step))) as crops:
-        yield from _epochs(state, run, Timed(crops), losses_of, lr_at, per_epoch, images, optim, checkpoint_minutes)
+        yield from _epochs(state, run, Timed(crops), losses_of, course)
 
 
 def _epochs(
@@ -190,32 +198,29 @@ def _epochs(
     run: Any,
     clock: Timed,
     losses_of: Callable[[Any], Iterator[Terms]],
-    lr_at: Callable[[int], float],
-    per_epoch: int,
-    images: int,
-    optim: Any,
-    checkpoint_minutes: float,
+    course: Course,
 ) -> Generator[Epoch, None, None]:
-    while state.epoch < optim.epochs and not state.own.get("done"):
+    per_epoch = course.per_epoch
+    while state.epoch < course.epochs and not state.own.get("done"):
         began, waited = time.monotonic(), clock.seconds
         first, last = state.step, (state.epoch + 1) * per_epoch
         saved = began
-        steps = fit(losses_of, clock, state.optimizer, lr_at, range(first, last), optim.clip)
-        for record in shown(steps, last - first, f"epoch {state.epoch + 1}/{optim.epochs}"):
+        steps = fit(losses_of, clock, state.optimizer, course.lr_at, range(first, last), course.clip)
+        for record in shown(steps, last - first, f"epoch {state.epoch + 1}/{course.epochs}"):
             state.step = record.step + 1
             state.sums = {name: state.sums.get(name, 0) + term for name, term in record.terms.items()}
             instants.reached("after-step")
             if run.stop_requested():
                 _save(state, run)
                 raise tracking.Stopped(run.stop_requested())
-            if time.monotonic() - saved >= 60 * checkpoint_minutes and state.step < last:
+            if time.monotonic() - saved >= 60 * course.checkpoint_minutes and state.step < last:
                 _save(state, run)
                 saved = time.monotonic()
         _refuse_divergence(state)
         seconds = time.monotonic() - began
         costs = {
             "cost/epoch_s": seconds,
-            "cost/images_per_s": images * (last - first) / per_epoch / max(seconds, 1e-9),
+            "cost/images_per_s": course.images * (last - first) / per_epoch / max(seconds, 1e-9),
             "cost/data_wait": (clock.seconds - waited) / max(seconds, 1e-9),
         }
         terms = {name: float(total) / per_epoch for name, total in state.sums.items()}
