@@ -55,7 +55,7 @@ CASES = [
     _case("--data=DATA,DATA", "several data sets are named with commas, each once", "pretrain", "--preset=smoke"),
     _case("--action=verfy", "'verfy' is no action: did you mean 'verify'?", "data"),
     _case("--count=many", "count = 'many': give the number of pictures", *DATA),
-    _case("--pictures=maybe", "pictures = 'maybe': write yes or no", *DATA),
+    _case("--pictures=maybe", "pictures is true or false, not 'maybe'", *DATA),
     _case("--epochs=3", "'epochs' is no parameter of data", *DATA),
     _case("--targets=", "targets.names", "evaluate", "--preset=smoke", "--weights=DATA"),
 ]

@@ -86,5 +86,5 @@ def _find(name: str, root: str) -> Path:
         raise DataError(f"there is no folder {looked}: give the path of one, or one of {', '.join(NAMES)}")
     hint = sizes.nearest(name, NAMES, 0.5)
     raise DataError(
-        f"there is no data set {name!r}: {hint}give a folder (from {os.getcwd()}), or one of {', '.join(NAMES)}"
+        f"there is no data set {name!r}: {hint}give a folder (under `mlflow run` relative to the project), or one of {', '.join(NAMES)}"
     )
