@@ -3,10 +3,12 @@
 import errno
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
 from entrypoints import command
+from iqa import config
 
 
 def test_overrides_are_read_in_both_spellings():
@@ -71,3 +73,28 @@ def test_the_help_of_a_command_brings_in_nothing_heavy(name):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: ")
+
+
+def helped(capsys, name):
+    """What a command's help says."""
+    with pytest.raises(SystemExit):
+        import_module(f"entrypoints.{name}").main(["--help"])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["finetune", "plan", "study"])
+def test_the_help_says_each_flag_once(capsys, name):
+    said = helped(capsys, name)
+    assert said.count("--preset PRESET") == 2 and "--preset PRESET, --preset" not in said  # the usage and its line
+
+
+@pytest.mark.parametrize("name", ["pretrain", "finetune", "evaluate", "main"])
+def test_the_help_ends_with_the_short_names_what_they_mean_and_their_defaults(capsys, name):
+    told = helped(capsys, name).partition("parameters:")[2]
+    for stage in config.FLAT if name == "main" else [name]:
+        default = config.flatten(config.STAGES[stage]())
+        for short, full in config.FLAT[stage].items():
+            assert [f"--{short}", full, "nothing" if default[full] == "" else str(default[full])] in [
+                line.split(maxsplit=2) for line in told.splitlines()
+            ]
+    assert "every field has a dotted name: --" in told
