@@ -73,7 +73,7 @@ def fold_of(
     plan = experiment.plan("method", given.preset, given.seeds, rest | split)
     show = lambda title, number, record: print(f"fold {fold}: {title}  {number}", flush=True)  # noqa: E731
     if given.look:
-        _, outcome = experiment.rewrite(plan, command=said, say=lambda line: None)
+        _, outcome = experiment.rewrite(plan, command=said, fills=said, say=lambda line: None)
     else:
         _, outcome = experiment.run(plan, command=said, show=show, say=print)
     for sentence in outcome.failed:
