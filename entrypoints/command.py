@@ -105,12 +105,19 @@ def ended(work: Callable[[], int | None]) -> int:
             raise
         print(f"error: {sentence(error)}", file=sys.stderr)
         return BAD_INPUT
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except tracking.troubles() as error:  # only what is left is asked for this, since it brings in MLflow
+        print(f"error: {tracking.troubled(error)}", file=sys.stderr)
+        return BAD_INPUT
 
 
 def sentence(error: Exception) -> str:
-    """What an error says; of a disk that takes no more, with the path and what is free there."""
-    if not isinstance(error, OSError) or error.errno not in FULL or not error.filename:
+    """What an error says: of a path with the remedy, of a disk that takes no more with what is free there."""
+    if not isinstance(error, OSError) or not error.filename or not error.strerror:
         return str(error)
+    if error.errno not in FULL:
+        return f"{error.filename}: {error.strerror.lower()}. Give a path that is there and that you may use."
     place = os.path.dirname(os.path.abspath(error.filename))
     free = shutil.disk_usage(place).free if os.path.isdir(place) else 0
     return f"{error.filename} cannot be written ({error.strerror}; {free} bytes are free there): make room for it."
@@ -150,6 +157,12 @@ def planned(description: str | None, argv: list[str] | None, **flags: str) -> tu
     choice = experiment.Choice(given.only, given.force, switch("accept_code", given.accept_code))
     given.rest = rest
     return experiment.plan(given.experiment, given.preset, given.seeds, rest), choice, given
+
+
+def words(given: argparse.Namespace, *left_out: str) -> list[str]:
+    """What `planned` was given, as it can be typed again, but for the flags that are left out."""
+    said = {name: value for name, value in vars(given).items() if value and name not in (*left_out, "rest")}
+    return [f"--{name}={value}" for name, value in (said | given.rest).items()]
 
 
 def announce(report: Any, outcome: Any) -> None:

@@ -2,8 +2,6 @@
 
 from . import command
 
-OWN = ("commands", "only", "rest")  # what a line of the array does not repeat
-
 
 def main(argv: list[str] | None = None) -> int:
     """Compute nothing. --commands: one line for each missing cell instead, for a cluster's job array."""
@@ -15,9 +13,7 @@ def main(argv: list[str] | None = None) -> int:
         if not command.switch("commands", given.commands):
             print(*planning.lines(plan, choice), sep="\n")
             return
-        said = {name: value for name, value in vars(given).items() if value and name not in OWN}
-        words = [f"--{name}={value}" for name, value in (said | given.rest).items()]
-        for line in planning.commands(plan, choice, words):
+        for line in planning.commands(plan, choice, command.words(given, "commands", "only")):
             print(line)
 
     return command.ended(work)

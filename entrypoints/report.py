@@ -24,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
             return told(report.check_bundle(Path(given.check)), given.check)
         if command.switch("check", given.check):
             return told(experiment.check(plan), f"the report of {plan.experiment.name}")
-        command.announce(*experiment.rewrite(plan, command=said, say=print, choice=choice))
+        fills = command.said("main", command.words(given, *FLAGS))
+        command.announce(*experiment.rewrite(plan, command=said, fills=fills, say=print, choice=choice))
         if given.bundle:
             print(f"bundle: {experiment.bundle(plan, Path(given.bundle))}")
         return 0

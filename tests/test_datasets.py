@@ -33,7 +33,7 @@ def test_a_folders_name_is_fit_for_a_metrics_name(folder):
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):
     with pytest.raises(DataError, match="no data set 'sampel': did you mean 'sample'"):
         datasets.load("sampel")
-    with pytest.raises(DataError, match="no data set 'zzz': give a folder, or one of sample"):
+    with pytest.raises(DataError, match="no data set 'zzz': give a folder \\(from .*\\), or one of sample"):
         datasets.load("zzz", root=str(tmp_path))
 
 
@@ -60,3 +60,15 @@ def test_a_file_is_not_a_folder(folder):
 def test_on_bad_is_error_or_skip(folder):
     with pytest.raises(DataError, match="on_bad is 'ignore': give error or skip"):
         datasets.load(str(folder), on_bad="ignore")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("photos", "photos"), ("a b", "a-b"), ("sample", "sample-folder"), ("KADID", "KADID")]
+)
+def test_a_folder_is_called_as_a_metric_may_be_and_never_as_a_set_that_has_a_name(folder, name, tmp_path):
+    assert datasets.shown(tmp_path / folder) == name
+
+
+def test_folders_without_a_letter_that_a_metric_may_have_keep_apart(tmp_path):
+    one, other = datasets.shown(tmp_path / "写真"), datasets.shown(tmp_path / "画像")
+    assert one != other and one.isascii() and one.startswith("folder-")

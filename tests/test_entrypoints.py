@@ -1,12 +1,13 @@
 """How the commands read their parameters and how they end."""
 
+import argparse
 import errno
 import subprocess
 import sys
 
 import pytest
 
-from entrypoints import command
+from entrypoints import command, evaluate
 
 
 def test_overrides_are_read_in_both_spellings():
@@ -71,3 +72,25 @@ def test_the_help_of_a_command_brings_in_nothing_heavy(name):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: ")
+
+
+def test_a_store_that_is_no_store_is_one_sentence(tmp_path, monkeypatch, capsys):
+    (tmp_path / "mlflow.db").write_text("garbage" * 100)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    assert evaluate.main(["--preset=smoke"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("error: The tracking store at sqlite:///") and "move a damaged file" in said
+
+
+def test_an_error_of_the_system_names_its_path_and_a_remedy():
+    error = FileNotFoundError(2, "No such file or directory", "/nowhere/x.zip")
+    assert (
+        command.sentence(error)
+        == "/nowhere/x.zip: no such file or directory. Give a path that is there and that you may use."
+    )
+
+
+def test_what_was_given_can_be_typed_again():
+    given = argparse.Namespace(preset="smoke", seeds="", check="true", rest={"data": "x"})
+    assert command.words(given, "check") == ["--preset=smoke", "--data=x"]

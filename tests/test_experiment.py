@@ -143,3 +143,35 @@ def test_the_repeat_command_says_what_differs_from_the_preset():
 def test_a_missing_weights_file_is_refused():
     with pytest.raises(ValueError, match="There are no weights at nowhere.pth"):
         cells.weights_identity("nowhere.pth")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"lr": "1", "optim.lr": "2"}, {"optim.lr": "2", "lr": "1"}, {"pretrain.lr": "1", "pretrain.optim.lr": "2"}],
+)
+def test_both_spellings_of_a_field_at_once_are_refused_in_an_experiment_too(given):
+    with pytest.raises(ConfigError, match="'optim.lr' of pretrain is given twice"):
+        matrix.by_stage(given)
+
+
+def test_what_is_said_of_one_stage_stands_above_what_is_said_of_all():
+    for given in ({"pretrain.epochs": "2", "epochs": "3"}, {"epochs": "3", "pretrain.optim.epochs": "2"}):
+        found = matrix.by_stage(given)
+        assert (found["pretrain"]["optim.epochs"], found["finetune"]["optim.epochs"]) == ("2", "3")
+
+
+@pytest.mark.parametrize("text", ["0-99999999999", "12345678901234567890"])
+def test_more_seeds_than_anybody_can_list_are_refused(text):
+    with pytest.raises(ConfigError, match="the largest is 9999"):
+        matrix.read_seeds(text)
+
+
+def test_a_preset_without_an_experiment_of_its_own_asks_for_one_by_name():
+    with pytest.raises(ConfigError, match="The preset laptop has no experiment of its own: name one, experiment="):
+        matrix.plan("", "laptop", "", {})
+    assert matrix.plan("demo", "laptop", "", {}).preset == "laptop"
+
+
+def test_a_mistyped_preset_is_no_experiment():
+    with pytest.raises(ConfigError, match="'smok' is no preset: did you mean 'smoke'"):
+        matrix.plan("", "smok", "", {})

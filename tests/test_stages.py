@@ -2,13 +2,14 @@
 
 import copy
 import math
+import shutil
 
 import pytest
 import torch
 from stage_toy import TINY, Recorded, StopsAt, done, equal, settings, weights
 
 from iqa import checkpoint, config, datasets, encoders, tracking
-from iqa.stages import stage
+from iqa.stages import stage, targets
 from iqa.stages.training import Diverged, State
 
 
@@ -145,9 +146,17 @@ def test_evaluating_an_encoder_is_refused(photos, tmp_path):
         list(stage("evaluate")(told, tracking.Silent(tmp_path)))
 
 
-def test_a_batch_larger_than_the_data_is_refused(photos, tmp_path):
+def test_a_batch_larger_than_the_data_is_refused_before_anything_is_computed(photos, tmp_path):
     with pytest.raises(ValueError, match="larger than the data"):
         done("finetune", settings("finetune", photos, batch_size="64"), tracking.Silent(tmp_path))
+    assert not (tmp_path / "features").exists() and not (tmp_path / "probes").exists()
+
+
+def test_two_targets_of_one_name_are_refused(photos, tmp_path):
+    other = shutil.copytree(photos, tmp_path / "elsewhere" / photos.name)
+    told = config.load("evaluate", {"targets": f"{photos},{other}"}, "smoke")
+    with pytest.raises(datasets.DataError, match=f"two targets are called {photos.name}"):
+        targets(told)
 
 
 class AskedAtTheEpochsEnd(tracking.Silent):

@@ -12,6 +12,8 @@ def _split(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split), Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+MOST_EPOCHS = 100_000
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -39,7 +41,7 @@ class Data(Section):
     name: str = "koniq"  # a built-in or published set, or a folder with images and a csv; pretraining: a,b for both
     root: str = ""  # where published sets lie; no part of a result's identity
     protocol: str = ""  # "" = the set's own default
-    split_seed: int = 0  # never the training seed
+    split_seed: Seed = 0  # never the training seed
     on_bad: Literal["error", "skip"] = "error"
     fold: Annotated[int, Field(ge=0)] = 0  # of kfold-5: the one that is tested, 0 to 4
     round: Annotated[int, Field(ge=0)] = 0  # of random-80-20 and the like: which draw, 0 to 9
@@ -49,7 +51,7 @@ class Data(Section):
 
 class Compute(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: Annotated[int, Field(ge=0)] = 0  # 0 = one for each core
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0  # 0 = one for each core
     micro_batch: Annotated[int, Field(ge=0)] = 0  # images (fine-tuning: crops) per backward pass; 0 = the whole batch
     precision: Literal["float32", "bfloat16"] = "float32"  # of the encoder's layers; scores and losses stay float32
     recompute: bool = False  # activation checkpointing: the encoder keeps less for the backward pass, at a pass more
@@ -110,7 +112,7 @@ class PretrainOptim(Section):
     lr: Rate = 5e-5
     weight_decay: Weight = 1e-4
     batch_size: Positive = 8  # images, each seen 2 x levels times
-    epochs: Annotated[int, Field(ge=0)] = 10
+    epochs: Annotated[int, Field(ge=0, le=MOST_EPOCHS)] = 10
     floor: Share = 0.0  # last rate over first rate, in every group
     clip: Weight = 0.0  # largest gradient norm; 0 = none
 
@@ -118,7 +120,7 @@ class PretrainOptim(Section):
 class PretrainConfig(Section):
     """Stage 1: quality-aware pretraining of the encoder."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     data: Data = Data()
     model: PretrainModel = PretrainModel()
     degrade: Degrade = Degrade()
@@ -149,7 +151,7 @@ class FinetuneOptim(Section):
     encoder_lr_ratio: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1  # encoder rate = this x head_lr
     weight_decay: Weight = 2e-4
     batch_size: Positive = 96  # crops
-    epochs: Positive = 50
+    epochs: Annotated[int, Field(gt=0, le=MOST_EPOCHS)] = 50
     extra_passes: Annotated[int, Field(ge=0)] = 0  # crops through the encoder beyond these epochs, as more of them:
     # the control of equal compute; one cosine over all, and early stopping waits until they are spent
     patience: Annotated[int, Field(ge=0)] = 10  # epochs without a better validation SRCC; 0 = never stop early
@@ -160,7 +162,7 @@ class FinetuneOptim(Section):
 class FinetuneConfig(Section):
     """Stage 2: encoder and HyperIQA head on opinion scores."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     data: Data = Data()
     model: FinetuneModel = FinetuneModel()
     crops: TrainCrops = TrainCrops()

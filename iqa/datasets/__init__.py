@@ -5,6 +5,7 @@ spaq · kadid · agiqa · clive with published, tree and sheet (the published on
 contents (digests), pixels (the cache), preparation, verification.
 """
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -60,8 +61,12 @@ def listing(name: str, root: str = "", seen: bool = True) -> Listing:
 
 
 def shown(place: Path) -> str:
-    """What a folder's data set is called: part of metric names."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", place.resolve().name).strip("-") or "folder"
+    """What a folder's data set is called: part of metric names, and never the name of a set that has one."""
+    given = place.resolve().name
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", given).strip("-")
+    if not plain:  # no letter of it is one that a metric may have
+        return f"folder-{hashlib.sha256(os.fsencode(given)).hexdigest()[:8]}"
+    return f"{plain}-folder" if plain in NAMES else plain
 
 
 def _find(name: str, root: str) -> Path:
@@ -80,4 +85,6 @@ def _find(name: str, root: str) -> Path:
     if os.sep in name or name.startswith((".", "~")):
         raise DataError(f"there is no folder {looked}: give the path of one, or one of {', '.join(NAMES)}")
     hint = sizes.nearest(name, NAMES, 0.5)
-    raise DataError(f"there is no data set {name!r}: {hint}give a folder, or one of {', '.join(NAMES)}")
+    raise DataError(
+        f"there is no data set {name!r}: {hint}give a folder (from {os.getcwd()}), or one of {', '.join(NAMES)}"
+    )

@@ -9,12 +9,13 @@ import yaml
 from pydantic import Field, ValidationError
 
 from iqa import datasets
-from iqa.config import FLAT, STAGES, UNSET, ConfigError, Section, field_names, load, unknown
+from iqa.config import FLAT, STAGES, UNSET, ConfigError, Section, field_names, load, read_preset, unknown
 from iqa.experiment.declaration import Ablation, Claim, Contrast, Group, faults_of
 
 FOLDER = Path("experiments")  # of the project, where people add their own
 INSTALLED = [parent / "experiments" for parent in Path(__file__).parents[1:3]]  # in a wheel, in a checkout
 SHARED = {"smoke": "demo", "frugal": "paper"}  # presets that run another one's arms
+MOST_SEEDS = 10_000  # and each of them below that: an experiment is listed whole
 FEWER = {"frugal": (0, 1, 2)}  # and with fewer seeds than the file says
 
 
@@ -97,10 +98,9 @@ def encoder_passes(pretraining: Any) -> int:
 
 def read(name: str) -> Experiment:
     """experiments/NAME.yaml, or the file itself. Raises ConfigError with everything that is wrong in it."""
-    folder = next((place for place in (FOLDER, *INSTALLED) if place.is_dir()), FOLDER)
-    file = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    file = Path(name) if name.endswith((".yaml", ".yml")) else folder_of_files() / f"{name}.yaml"
     if not file.is_file():
-        raise ConfigError(unknown("experiment", name, sorted(path.stem for path in folder.glob("*.yaml"))))
+        raise ConfigError(unknown("experiment", name, known()))
     try:
         found = Experiment.model_validate({"name": file.stem} | yaml.safe_load(file.read_text(encoding="utf-8")))
     except ValidationError as error:
@@ -118,18 +118,40 @@ def plan(name: str, preset: str, seeds: str, overrides: dict[str, Any]) -> Plan:
     Raises ConfigError.
     """
     stem = Path(preset).stem
-    experiment = read(name or SHARED.get(stem, stem) or "demo")
+    if preset:
+        read_preset(preset)  # a name that is mistyped is no experiment's
+    experiment = read(name or of_preset(stem))
     if seeds or stem in FEWER:
         experiment = experiment.model_copy(update={"seeds": read_seeds(seeds) if seeds else FEWER[stem]})
     return Plan(experiment=experiment, preset=preset or experiment.preset, overrides=by_stage(overrides))
 
 
-def by_stage(overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """{stage: its overrides}: STAGE.FIELD goes to that stage, a bare FIELD to every stage that has it.
+def of_preset(stem: str) -> str:
+    """The experiment that a preset runs where none is named. Raises ConfigError."""
+    name = SHARED.get(stem, stem) or "demo"
+    if name not in known():
+        raise ConfigError(f"The preset {stem} has no experiment of its own: name one, experiment={'|'.join(known())}.")
+    return name
 
-    Raises ConfigError for a name that no stage has.
+
+def known() -> list[str]:
+    """The names of the experiments that are there."""
+    return sorted(path.stem for path in folder_of_files().glob("*.yaml"))
+
+
+def folder_of_files() -> Path:
+    """experiments/ of the working directory, else the installed one."""
+    return next((place for place in (FOLDER, *INSTALLED) if place.is_dir()), FOLDER)
+
+
+def by_stage(overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{stage: its overrides by dotted name}: STAGE.FIELD goes to that stage, a bare FIELD to every stage that has it.
+
+    What is said of one stage stands above what is said of all. Raises ConfigError for a name that no stage has, and
+    for both spellings of one.
     """
-    sorted_out: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
+    general: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
+    special: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
     faults = []
     for given, value in ((name, value) for name, value in overrides.items() if value != UNSET):
         stage, _, field = given.partition(".")
@@ -138,20 +160,27 @@ def by_stage(overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
             valid = ["seeds", *FLAT["pretrain"], *FLAT["finetune"], *FLAT["evaluate"]]
             faults.append(unknown("parameter", given, [n for n in valid if n != "seed"], " of the experiment"))
         for taker in takers:
-            sorted_out[taker][field if stage in STAGES else given] = value
+            name, places = (field, special) if stage in STAGES else (given, general)
+            full = FLAT[taker].get(name, name)
+            if full in places[taker]:
+                faults.append(f"'{full}' of {taker} is given twice, also under its short name: give one of them.")
+            places[taker][full] = value
     if faults:
         raise ConfigError("\n".join(faults))
-    sorted_out["evaluate"].pop("weights", None)  # the experiment evaluates its own models
-    return sorted_out
+    general["evaluate"].pop("weights", None)  # the experiment evaluates its own models
+    return {stage: general[stage] | special[stage] for stage in STAGES}
 
 
 def read_seeds(text: str) -> tuple[int, ...]:
     """ "0,1,2" or "0-7" → the seeds."""
     try:
         ends = [part.split("-") for part in text.split(",")]
-        seeds = [seed for end in ends for seed in range(int(end[0]), int(end[-1]) + 1)]
+        spans = [range(int(end[0]), int(end[-1]) + 1) for end in ends]
     except ValueError:
         raise ConfigError(f"seeds = '{text}': write them as 0,1,2 or as 0-7.") from None
+    if any(span.stop > MOST_SEEDS for span in spans):
+        raise ConfigError(f"seeds = '{text}': the largest is {MOST_SEEDS - 1}.")
+    seeds = [seed for span in spans for seed in span]
     if not seeds or len(set(seeds)) != len(seeds):
         raise ConfigError(f"seeds = '{text}': at least one seed, and each of them once.")
     return tuple(seeds)

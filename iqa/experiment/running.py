@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -36,6 +37,10 @@ class Choice:
 
     def again(self, cell: Cell) -> bool:
         return bool(self.force) and matches(cell, self.force)
+
+
+class Incomplete(ValueError):
+    """Cells failed: the parent run says which, and ends as its command does."""
 
 
 @dataclass
@@ -85,25 +90,29 @@ def part(plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice) 
 
 
 def rewrite(
-    plan: Plan, *, command: str, say: Callable[[str], None], choice: Choice | None = None
+    plan: Plan, *, command: str, fills: str, say: Callable[[str], None], choice: Choice | None = None
 ) -> tuple[report.Report, Outcome]:
     """Write the report from what is finished, and compute nothing."""
     chosen = choice or Choice()
-    return under(plan, "report", command, lambda cell, parent, outcome: settle(cell, outcome, say, chosen))
+    return under(plan, "report", command, lambda cell, parent, outcome: settle(cell, outcome, say, chosen), fills)
 
 
-def under(plan: Plan, stage: str, command: str, settled: Callable[[Cell, str, Outcome], object]) -> Any:
-    """Open the parent run, settle each cell, publish."""
+def under(
+    plan: Plan, stage: str, command: str, settled: Callable[[Cell, str, Outcome], object], fills: str = ""
+) -> tuple[report.Report, Outcome]:
+    """Open the parent run, settle each cell, publish; fills: the command that computes what is missing."""
     name = plan.experiment.name
     folder = tracking.runs_folder() / f"{stage}-{identity(plan)[:12]}"
     tags = {"stage": stage, "preset": plan.preset, "experiment": name, "iqa.command": command}
     params = {"experiment": name, "preset": plan.preset, "seeds": ",".join(map(str, plan.experiment.seeds))}
     title = plan.experiment.title
-    with tracking.open_run(
-        stage, folder, name=name, params=params, tags=tags, description=title, reopen=True
-    ) as parent:
+    opened = tracking.open_run(stage, folder, name=name, params=params, tags=tags, description=title, reopen=True)
+    with suppress(Incomplete), opened as parent:
         outcome = steps(plan, lambda cell, outcome: settled(cell, parent.run_id, outcome))
-        return publish(plan, outcome, parent, command), outcome
+        written = publish(plan, outcome, parent, fills or command)
+        if outcome.failed:
+            raise Incomplete(f"Cells failed, and the same command tries them again: {'; '.join(outcome.failed)}")
+    return written, outcome
 
 
 def identity(plan: Plan) -> str:
@@ -213,8 +222,6 @@ def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.R
     parent.metrics(written.metrics, parent.openings)
     parent.note(written.markdown_summary)
     parent.artifact(written.folder, "report")
-    if outcome.failed:
-        parent.tags({"iqa.failed_cells": "\n".join(outcome.failed)})
     return written
 
 

@@ -15,7 +15,15 @@ def targets(config: Any) -> list[Any]:
     from iqa import datasets
 
     told = config.targets.model_dump(exclude={"names"})
-    return [datasets.load(name, **told) for name in config.targets.names]
+    found = [datasets.load(name, **told) for name in config.targets.names]
+    for at, one in enumerate(found):
+        for other in found[:at]:
+            if one.name == other.name:  # metrics and predictions are kept under it
+                raise datasets.DataError(
+                    f"two targets are called {one.name}, {other.root} and {one.root}: rename one of the folders, or "
+                    "evaluate them one after the other"
+                )
+    return found
 
 
 def stage(name: str) -> Stage:

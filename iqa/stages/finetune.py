@@ -39,6 +39,7 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
     manifest = loaded(config.data, config.crops.size, "train", "test").labelled()
     parts = {name: manifest.part(name) for name in ("train", "validation", "test")}
     check_stopping(parts["validation"], config)
+    per_epoch = steps_of(parts["train"], config)
     pretraining = lineage.behind(config.model.weights)
     lineage.refuse_seen((parts["validation"], parts["test"]), pretraining["seen"], config.model.weights)
     about = described(manifest)
@@ -50,11 +51,16 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
     resume(state, run.folder, device)
     if state.step == 0 and len(parts["validation"]):  # before its weights move; validation chooses the strength
         probing.probe(model.encoder, parts, config.crops.size, config.seed, run, device)
-    yield from train(state, parts, config, run, device)
+    yield from train(state, parts, per_epoch, config, run, device)
     best = checkpoint.read(run.folder / "best" / f"step-{state.own['best_epoch']:09d}", kind="training")
     model.load_state_dict(best["weights"])
     finish(model, state, parts, pretraining, config, run, device)
     run.metrics(costs(run, began, device), state.epoch)
+
+
+def steps_of(train: datasets.Manifest, config: FinetuneConfig) -> int:
+    """How many batches an epoch has. Raises ValueError if one is larger than the data."""
+    return batches.steps_per_epoch(len(train), max(1, config.optim.batch_size // config.crops.per_image))
 
 
 def check_stopping(validation: datasets.Manifest, config: FinetuneConfig) -> None:
@@ -101,11 +107,14 @@ def optimizer_of(model: QualityModel, config: FinetuneConfig) -> torch.optim.Ada
 
 
 def train(
-    state: State, parts: dict[str, datasets.Manifest], config: FinetuneConfig, run: Any, device: torch.device
+    state: State,
+    parts: dict[str, datasets.Manifest],
+    per_epoch: int,
+    config: FinetuneConfig,
+    run: Any,
+    device: torch.device,
 ) -> Iterator[dict[str, float]]:
     """The epochs: train, select on validation, then draw the test curve, which nothing reads."""
-    in_batch = config.optim.batch_size // config.crops.per_image
-    per_epoch = batches.steps_per_epoch(len(parts["train"]), max(1, in_batch))
     source = partial(
         batches.finetuning,
         parts["train"],

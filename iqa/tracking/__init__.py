@@ -16,7 +16,7 @@ from iqa.tracking.run import Run, is_finished, open_run
 from iqa.tracking.signals import Stopped, handle_signals, stop_after, stop_if_asked, stop_requested
 from iqa.tracking.silent import Silent
 from iqa.tracking.stale import reap
-from iqa.tracking.store import StoreError, offline, reach
+from iqa.tracking.store import StoreError, offline, reach, troubled, troubles
 from iqa.tracking.syncing import Unshipped, copied, sync, sync_all, unsent
 
 __all__ = [
@@ -54,6 +54,8 @@ __all__ = [
     "stop_requested",
     "sync",
     "sync_all",
+    "troubled",
+    "troubles",
     "unsent",
     "url",
 ]

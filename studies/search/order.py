@@ -86,7 +86,7 @@ class Order:
         arm, overrides = self.arm_of(suggestion), experiment.by_stage(self.overrides)
         if member.fold is not None:
             for stage in ("pretrain", "finetune"):
-                overrides[stage] = overrides[stage] | {"protocol": KFOLD, "data.fold": member.fold}
+                overrides[stage] = overrides[stage] | {"data.protocol": KFOLD, "data.fold": member.fold}
         whole = experiment.Experiment(
             name=self.study, title=self.study, preset=self.preset, seeds=(member.seed,), arms={"trial": arm}
         )
