@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .progress import Progress
@@ -17,6 +17,7 @@ SWITCHES = ("accept_code", "commands", "check", "offline", "yes")  # flags that 
 SAID = {"": False, "false": False, "no": False, "true": True, "yes": True}
 PRESET = "demo, smoke, laptop, frugal or paper, or a file"
 OFFLINE = "true: ask no tracking store, write the journals alone; sync sends them later"
+STAGES = ("pretrain", "finetune", "evaluate")
 CHOICE = {
     "only": "titles of the cells to compute, with * and commas: 'pretrained *,* finetune seed 0'",
     "force": "titles of cells to compute again although they are finished, or all",
@@ -24,19 +25,42 @@ CHOICE = {
 }
 
 
-def parse(description: str | None, argv: list[str], **flags: str) -> tuple[argparse.Namespace, dict[str, str]]:
+def parse(
+    description: str | None, argv: list[str], stages: Sequence[str] = (), **flags: str
+) -> tuple[argparse.Namespace, dict[str, str]]:
     """Known flags (name → help text) and every other --name=value or --name value, dotted or not.
 
-    Exits with 2 on something that is neither.
+    stages: whose parameters the help lists in its end. Exits with 2 on something that is neither.
     """
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        description=description, epilog=parameters(stages), formatter_class=layout, allow_abbrev=False
+    )
     for name, help_text in flags.items():
         bare = {"nargs": "?", "const": "true"} if name in SWITCHES else {}
-        parser.add_argument(f"--{name.replace('_', '-')}", f"--{name}", dest=name, default="", help=help_text, **bare)
+        spellings = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
+        parser.add_argument(*spellings, dest=name, default="", help=help_text, **bare)
     known, rest = parser.parse_known_args(argv)
     for name, value in vars(known).items():
         setattr(known, name, "" if value == "default" else value)
     return known, overrides(rest)
+
+
+def parameters(stages: Sequence[str]) -> str:
+    """A table of the stages' short names: the dotted name and the default of each; "" for no stages."""
+    if not stages:
+        return ""
+    from iqa import config
+
+    lines = ["parameters: the short name, the dotted one, the default (above which a preset's value stands)"]
+    for stage in stages:
+        default = config.flatten(config.STAGES[stage]())
+        lines += [f"\n{stage}:"] if len(stages) > 1 else []
+        for name, full in config.FLAT[stage].items():
+            lines.append(f"  --{name:<18}{full:<24}{'nothing' if default[full] == '' else default[full]}")
+    example = next(name for name in config.field_names(stages[-1]) if name not in config.FLAT[stages[-1]].values())
+    lines.append(f"\nevery field has a dotted name: --{example}=…; iqa/config/models.py lists them with their units.")
+    return "\n".join(lines)
 
 
 def switch(name: str, text: str) -> bool:
@@ -128,7 +152,7 @@ def stage(name: str, description: str | None, argv: list[str] | None) -> int:
 
     def work() -> None:
         flags = {"preset": PRESET, "offline": OFFLINE}
-        given, rest = parse(description, sys.argv[1:] if argv is None else argv, **flags)
+        given, rest = parse(description, sys.argv[1:] if argv is None else argv, (name,), **flags)
         go_offline(given.offline)
         from iqa import config, experiment, tracking
 
@@ -150,7 +174,8 @@ def planned(description: str | None, argv: list[str] | None, **flags: str) -> tu
     """
     known = {"preset": PRESET, "experiment": "a file of experiments/", "seeds": "0,1,2 or 0-7"}
     known |= {"offline": OFFLINE}
-    given, rest = parse(description, sys.argv[1:] if argv is None else argv, **known, **CHOICE, **flags)
+    words = sys.argv[1:] if argv is None else argv
+    given, rest = parse(description, words, STAGES, **known, **CHOICE, **flags)
     go_offline(given.offline)
     from iqa import experiment
 

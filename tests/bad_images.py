@@ -130,6 +130,6 @@ CASES = [
     *[_case(f"EXIF orientation {i}", "odd.jpg", turned(i), READ, "") for i in range(1, 9)],
     _case("1 × 1 pixel", "odd.png", saved("PNG", shade(1, 1, 1)), READ, ""),
     Case("Images", "smaller than a crop", named("bad.png", saved("PNG", shade(1, 9, 200))), REFUSED,
-         "1 of 7 pictures of DATA are smaller than a crop of 16",
+         "1 of 9 pictures of DATA are smaller than a crop of 16",
          ("finetune", "--preset=smoke", "--data=DATA", "--crops.size=16")),
 ]  # fmt: skip

@@ -27,7 +27,7 @@ COUNTS = re.compile(r"[\d,]+ scores from|split \S+: |a constant, |nothing is wro
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that is put beside six good pictures. words: the command; DATA stands for the folder."""
+    """One thing that is put beside eight good pictures. words: the command; DATA stands for the folder."""
 
     kind: str
     what: str
@@ -46,9 +46,9 @@ class Outcome:
 
 
 def good(folder: Path) -> None:
-    """Six pictures of 24 × 16, p0.png to p5.png, and scores.csv."""
+    """Eight pictures of 24 × 16, p0.png to p7.png, and scores.csv."""
     folder.mkdir()
-    for i in range(6):
+    for i in range(8):
         Image.fromarray(shade(i)).save(folder / f"p{i}.png")
     table(folder, [])
 
@@ -60,9 +60,9 @@ def shade(seed: int, height: int = 16, width: int = 24) -> np.ndarray:
 
 
 def table(folder: Path, lines: list[str], header: str = "image,mos") -> None:
-    """scores.csv with the six good rows and more lines."""
+    """scores.csv with the eight good rows and more lines."""
     extra = "," * (header.count(",") - 1)
-    rows = [f"p{i}.png,{10 * (i + 1)}{extra}" for i in range(6)]
+    rows = [f"p{i}.png,{10 * (i + 1)}{extra}" for i in range(8)]
     (folder / "scores.csv").write_text("\n".join([header, *rows, *lines]) + "\n", encoding="utf-8")
 
 
@@ -100,7 +100,7 @@ def page(outcomes: list[tuple[Case, Outcome]]) -> str:
         "# Bad input, and what is said about it",
         "",
         f"{len(outcomes)} cases, each made and met by its command: written by `python -m tests.bad_input` and",
-        "compared by a test. `DATA` is a folder of six good pictures beside which the case is put.",
+        "compared by a test. `DATA` is a folder of eight good pictures beside which the case is put.",
         "",
         "Exit code 2: refused. `iqa data verify` tells every fault at once; a stage refuses as well, before its first",
         "step, or with `data.on_bad=skip` leaves out what is named here, counts and lists it. (One file under two",

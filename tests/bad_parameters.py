@@ -38,6 +38,8 @@ CASES = [
     _case("epochs=1", "'epochs=1' belongs to no parameter: write --name=value"),
     _case("--preset=smoky", "'smoky' is no preset: did you mean 'smoke'?"),
     _case("--weights=nowhere.pth", "There are no weights at nowhere.pth"),
+    _case("--weights=", "No weights are named: give bundled, timm, random, a file, a folder or runs:/ID/encoder."),
+    _case("--model.weights=", "No weights are named", "pretrain", "--preset=smoke", "--data=DATA"),
     _case("--data=--lr=9", "there is no data set '--lr=9'"),
     _case("--data=$(touch$IFS/pwned)", "there is no folder '$(touch$IFS/pwned)'"),
     _case("--data=sampel", "there is no data set 'sampel': did you mean 'sample'?"),
@@ -55,7 +57,7 @@ CASES = [
     _case("--data=DATA,DATA", "several data sets are named with commas, each once", "pretrain", "--preset=smoke"),
     _case("--action=verfy", "'verfy' is no action: did you mean 'verify'?", "data"),
     _case("--count=many", "count = 'many': give the number of pictures", *DATA),
-    _case("--pictures=maybe", "pictures = 'maybe': write yes or no", *DATA),
+    _case("--pictures=maybe", "pictures is true or false, not 'maybe'", *DATA),
     _case("--epochs=3", "'epochs' is no parameter of data", *DATA),
     _case("--targets=", "targets.names", "evaluate", "--preset=smoke", "--weights=DATA"),
 ]

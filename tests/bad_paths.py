@@ -24,10 +24,10 @@ def file(name: str, told: str | None = None) -> Callable[[Path], None]:
     """A picture of that name, and a line for it."""
 
     def make(folder: Path) -> None:
-        os.replace(folder / "p5.png", folder / name)
+        os.replace(folder / "p7.png", folder / name)
         lines = (folder / "scores.csv").read_text().splitlines()[:-1]
         quoted = (told or name).replace('"', '""')
-        (folder / "scores.csv").write_text("\n".join([*lines, f'"{quoted}",60']) + "\n")
+        (folder / "scores.csv").write_text("\n".join([*lines, f'"{quoted}",80']) + "\n")
 
     return make
 
@@ -54,9 +54,20 @@ def directory(folder: Path) -> None:
     table(folder, ["folder.jpg,30"])
 
 
+def scores(target: str) -> Callable[[Path], None]:
+    """The csv as a link, with the scores inside and outside of the folder, or as a folder."""
+
+    def make(folder: Path) -> None:
+        os.replace(folder / "scores.csv", folder / "scores.txt")
+        (folder.parent / "x.csv").write_bytes((folder / "scores.txt").read_bytes())
+        (folder / "scores.csv").symlink_to(target) if target else (folder / "scores.csv").mkdir()
+
+    return make
+
+
 def twins(folder: Path) -> None:
     """Two files whose names look the same."""
-    for old, new in (("p4.png", COMPOSED), ("p5.png", DECOMPOSED)):
+    for old, new in (("p6.png", COMPOSED), ("p7.png", DECOMPOSED)):
         os.replace(folder / old, folder / new)
         text = (folder / "scores.csv").read_text("utf-8")
         (folder / "scores.csv").write_text(text.replace(old, new), "utf-8")
@@ -86,7 +97,11 @@ CASES = [
     _case("NUL in a name", row("p0.png\0.jpg"), REFUSED, OUT),
     _case("a link that leads out", linked("link.png", "../x.png"), REFUSED, "is a link that leads out of the folder"),
     _case("a linked folder that leads out", linked("up/x.png", ".."), REFUSED, "is a link that leads out of the"),
-    _case("a link to itself", linked("loop.png", "loop.png"), REFUSED, "'loop.png' is not a file"),
+    _case("a link to itself", linked("loop.png", "loop.png"), REFUSED, "'loop.png' is a link to nothing"),
+    _case("a csv that is a link out of the folder", scores("../x.csv"), REFUSED, "scores.csv is a link that leads out"),
+    _case("a csv that is a link to nothing", scores("nothing.csv"), REFUSED, "scores.csv is a link to nothing"),
+    _case("a csv that is a link to a file beside it", scores("scores.txt"), READ, ""),
+    _case("a folder named scores.csv", scores(""), REFUSED, "scores.csv is not a file: put the csv"),
     _case("a loop of linked folders", lambda folder: (folder / "loop").symlink_to("."), READ, ""),
     _case("a pipe", fifo, REFUSED, "'pipe.png' is not a file"),
     _case("a folder named folder.jpg", directory, REFUSED, "'folder.jpg' is not a file"),
@@ -101,7 +116,7 @@ CASES = [
     _case("`$(touch pwned).png`", file("$(touch pwned).png"), READ, ""),
     _case("quotes", file("it's \"it\".png"), READ, ""),
     _case("`--lr=9.png`", file("--lr=9.png"), READ, ""),
-    _case("another letter case", file("P5.PNG", "p5.png"), READ, "1 names were found in subfolders"),
+    _case("another letter case", file("P7.PNG", "p7.png"), READ, "1 names were found in subfolders"),
     _case("a name without its suffix", file("last.png", "last"), READ, "1 names were found"),
     _case("no image in the folder", nothing, REFUSED, "holds no images"),
     _case("no such folder", lambda folder: None, REFUSED, "there is no folder",

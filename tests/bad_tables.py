@@ -1,12 +1,12 @@
 """Files of scores that are odd, incomplete or contradict themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bad_input import READ, REFUSED, Case, table
+from bad_input import READ, REFUSED, VERIFY, Case, table
 from published_trees import build
 
-ROWS = "".join(f"p{i}.png,{10 * (i + 1)}\n" for i in range(6))
+ROWS = "".join(f"p{i}.png,{10 * (i + 1)}\n" for i in range(8))
 
 
 def whole(content: str | bytes) -> Callable[[Path], object]:
@@ -16,7 +16,7 @@ def whole(content: str | bytes) -> Callable[[Path], object]:
 
 
 def line(*lines: str, header: str = "image,mos") -> Callable[[Path], object]:
-    """Lines beside the six good ones."""
+    """Lines beside the eight good ones."""
     return lambda folder: table(folder, list(lines), header)
 
 
@@ -30,16 +30,30 @@ def copied(*lines: str, header: str = "image,mos") -> Callable[[Path], object]:
     return make
 
 
-def split(last: str) -> Callable[[Path], object]:
-    """A column of parts whose last row is odd."""
-    rows = [f"p{i}.png,{10 * (i + 1)},{part}" for i, part in enumerate(["train"] * 3 + ["val", "test", last])]
+def split(*last: str) -> Callable[[Path], object]:
+    """A column of parts whose last rows are odd."""
+    parts = (["train"] * 3 + ["val", "val", "test", "test", "test"])[: 8 - len(last)] + list(last)
+    rows = [f"p{i}.png,{10 * (i + 1)},{part}" for i, part in enumerate(parts)]
     return whole("\n".join(["image,mos,split", *rows]))
+
+
+def equal(same: Iterable[int]) -> Callable[[Path], object]:
+    """The column of parts, and one score for these rows."""
+
+    def make(folder: Path) -> None:
+        split("test")(folder)
+        head, *rows = (folder / "scores.csv").read_text().splitlines()
+        cells = [row.split(",") for row in rows]
+        rows = [f"{name},{50 if i in same else score},{part}" for i, (name, score, part) in enumerate(cells)]
+        whole("\n".join([head, *rows]))(folder)
+
+    return make
 
 
 def leak(folder: Path) -> None:
     """One content in two parts."""
     split("test")(folder)
-    (folder / "p5.png").write_bytes((folder / "p0.png").read_bytes())
+    (folder / "p7.png").write_bytes((folder / "p0.png").read_bytes())
 
 
 def published(name: str, file: str, old: str, new: str) -> Callable[[Path], object]:
@@ -86,7 +100,7 @@ CASES = [
     _case("an unclosed quote", whole('image,mos\n"p0.png,2\n'), REFUSED, "cannot be read beyond line"),
     _case("two csv files", lambda folder: (folder / "b.csv").write_text("image,mos\n"), REFUSED, "holds 2 csv files"),
     *[
-        _case(f"a score that is {what}", line(f"p0.png,{value}"), REFUSED, f"line 8: the score of 'p0.png' {says}")
+        _case(f"a score that is {what}", line(f"p0.png,{value}"), REFUSED, f"line 10: the score of 'p0.png' {says}")
         for what, value, says in (
             ("missing", "", "is missing"),
             ("nan", "nan", "is 'nan': give a finite number"),
@@ -96,21 +110,40 @@ CASES = [
             ("written with a decimal comma", '"3,5"', "is '3,5': write a decimal point"),
         )
     ],
-    _case("no file name", line(",30"), REFUSED, "line 8: no image is named"),
-    _case("a field too many", line("p0.png,10,7"), REFUSED, "line 8: 3 fields where the header has 2"),
-    _case("a field too few", line("p0.png"), REFUSED, "line 8: 1 fields where the header has 2"),
-    _case("a part that is none", split("holdout"), REFUSED, "line 7: the split 'holdout' is none of"),
+    _case("no file name", line(",30"), REFUSED, "line 10: no image is named"),
+    _case("a field too many", line("p0.png,10,7"), REFUSED, "line 10: 3 fields where the header has 2"),
+    _case("a field too few", line("p0.png"), REFUSED, "line 10: 1 fields where the header has 2"),
+    _case("a score beyond any scale", line("p0.png,1e308"), REFUSED, "the score of 'p0.png' is '1e308': give a"),
+    _case("scores that are all the same", equal(range(8)), REFUSED, "all 8 scores are 50: give scores that differ"),
+    Case("Files of scores", "the same, for fine-tuning", equal(range(8)), REFUSED, "all 8 scores are 50",
+         ("finetune", "--preset=smoke", "--data=DATA", "--crops.size=16")),
+    *[
+        Case("Files of scores", f"{who} with one score{use}", equal(rows), REFUSED, f"the {part} part has {has}", words)
+        for who, rows, part, has in (
+            ("a validation part", (3, 4), "validation", "2 pictures, all with the score 50"),
+            ("a test part", (5, 6, 7), "test", "3 pictures, all with the score 50"),
+            ("a training part", (0, 1, 2), "train", "3 pictures, all with the score 50"),
+        )
+        for use, words in (
+            ("", VERIFY),
+            (", for fine-tuning", ("finetune", "--preset=smoke", "--data=DATA", "--crops.size=16")),
+        )
+    ],
+    _case("a part of one picture", split(*["test"] * 4), REFUSED, "the validation part has 1 picture, and a corr"),
+    _case("groups too few to be split", whole("image,mos,group\n" + ROWS.replace("0\n", "0,same\n")), REFUSED,
+          "1 group of 8 different contents cannot be split into 3 parts: a group stays in one part"),
+    _case("a part that is none", split("holdout"), REFUSED, "line 9: the split 'holdout' is none of"),
     _case("an image twice with the same score", line("p0.png,10"), READ, "1 lines repeat an earlier one: used once"),
     _case("an image twice with other scores", line("p0.png,11"), REFUSED, "stands in line 2 with other values"),
     _case("the same file under two names", copied("same.png,10"), REFUSED,
-          "line 2: 'p0.png' and line 8: 'same.png' are the same file with the same score"),
+          "line 2: 'p0.png' and line 10: 'same.png' are the same file with the same score"),
     _case("the same file under two names with other scores", copied("same.png,90"), REFUSED, "with different scores"),
     _case("the same file in two parts (a leak)", leak, REFUSED, "the same content stands in train and test"),
-    _case("an image that is not there", line("gone.png,30"), REFUSED, "line 8: 'gone.png' is not in"),
+    _case("an image that is not there", line("gone.png,30"), REFUSED, "line 10: 'gone.png' is not in"),
     _case("an image that the csv does not name", copied(), READ, "1 images of the folder are not in scores.csv"),
-    _case("no csv at all", lambda folder: (folder / "scores.csv").unlink(), READ, "6 images without scores"),
+    _case("no csv at all", lambda folder: (folder / "scores.csv").unlink(), READ, "8 images without scores"),
     Case("Files of scores", "no csv, for fine-tuning", lambda folder: (folder / "scores.csv").unlink(), REFUSED,
-         "DATA has no score for 6 of its 6 images", ("finetune", "--preset=smoke", "--data=DATA", "--crops.size=16")),
+         "DATA has no score for 8 of its 8 images", ("finetune", "--preset=smoke", "--data=DATA", "--crops.size=16")),
     _published("a published score out of range", "agiqa", "data.csv", ",0.65,", ",77,", "outside 0…5"),
     _published("a published column that is missing", "agiqa", "data.csv", "mos_quality", "mos", "no column"),
     _published("an unknown set in KonIQ's csv", "koniq", "koniq*.csv", ",validation", ",holdout", "is none of"),

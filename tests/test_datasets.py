@@ -33,7 +33,7 @@ def test_a_folders_name_is_fit_for_a_metrics_name(folder):
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):
     with pytest.raises(DataError, match="no data set 'sampel': did you mean 'sample'"):
         datasets.load("sampel")
-    with pytest.raises(DataError, match="no data set 'zzz': give a folder \\(from .*\\), or one of sample"):
+    with pytest.raises(DataError, match="no data set 'zzz': give a folder .*, or one of sample"):
         datasets.load("zzz", root=str(tmp_path))
 
 

@@ -71,8 +71,9 @@ def test_loops_pipes_and_folders_with_image_names_are_left_out(root):
     (root / "folder.png").mkdir()
     tree = Tree(root)
     assert len(tree.files) == 5
-    for name in ("pipe.png", "folder.png", "loop.png"):
+    for name in ("pipe.png", "folder.png"):
         assert "is not a file" in tree.find(name)[1]
+    assert "is a link to nothing" in tree.find("loop.png")[1]
 
 
 def test_missing_ambiguous_and_unknown_names_each_have_their_sentence(root):

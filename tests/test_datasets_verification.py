@@ -19,9 +19,9 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setenv("IQA_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "set"
     folder.mkdir()
-    for i in range(6):
-        Image.fromarray(np.full((8, 9, 3), 40 * i, np.uint8)).save(folder / f"{i}.png")
-    written(folder, [f"{i}.png,{10 * i}" for i in range(6)])
+    for i in range(10):
+        Image.fromarray(np.full((8, 9, 3), 25 * i, np.uint8)).save(folder / f"{i}.png")
+    written(folder, [f"{i}.png,{10 * i}" for i in range(10)])
     return folder
 
 
@@ -34,10 +34,10 @@ def look(root, **options):
 
 
 def test_a_good_folder_has_facts_and_no_faults(root):
-    found = look(root, count=6)
+    found = look(root, count=10)
     assert found.faults == ()
-    assert "6 scores from 0 to 50 on a scale of 0 to 100" in found.facts
-    assert any(fact.startswith("split random-60-20-20: 4 / 1 / 1") for fact in found.facts)
+    assert "10 scores from 0 to 90 on a scale of 0 to 100" in found.facts
+    assert any(fact.startswith("split random-60-20-20: 6 / 2 / 2") for fact in found.facts)
 
 
 def test_the_best_constant_is_the_training_parts_median(root):
@@ -53,10 +53,15 @@ def test_the_best_constant_is_the_training_parts_median(root):
 def test_all_faults_come_at_once_however_many(root):
     (root / "0.png").write_bytes(b"")
     (root / "2.png").write_bytes((root / "1.png").read_bytes())
-    written(root, [f"{i}.png,{10 * i}" for i in range(6)] + ["gone.png,1", "3.png,x", *["../a.png,1"] * 30])
-    faults = look(root, count=6).faults
+    written(root, [f"{i}.png,{10 * i}" for i in range(10)] + ["gone.png,1", "3.png,x", *["../a.png,1"] * 30])
+    faults = look(root, count=10).faults
     assert len(faults) == 34
-    for part in ("line 2: '0.png' is not", "line 3: '1.png' and line 4: '2.png' are", "line 8: 'gone.png'", "line 9: "):
+    for part in (
+        "line 2: '0.png' is not",
+        "line 3: '1.png' and line 4: '2.png' are",
+        "line 12: 'gone.png'",
+        "line 13: ",
+    ):
         assert any(part in fault for fault in faults)
 
 
@@ -66,7 +71,7 @@ def test_pictures_are_read_again_whatever_was_known_of_them(root):
     stamp = file.stat()
     file.write_bytes(bytes(stamp.st_size))
     os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert len(datasets.load(str(root))) == 6  # by size and time nothing has changed
+    assert len(datasets.load(str(root))) == 10  # by size and time nothing has changed
     assert look(root).faults == (
         "line 2: '0.png' is not a picture that can be read: give JPEG, PNG, BMP, TIFF or WEBP",
     )
@@ -91,8 +96,18 @@ def test_the_manifest_is_written_with_its_own_digest(root, tmp_path):
     assert (
         file.read_text().splitlines()[0].startswith("path,score,opinion,split,group,family,level,digest,width,height")
     )
-    assert len(file.read_text().splitlines()) == 7
+    assert len(file.read_text().splitlines()) == 11
     assert contents.file_digest(manifest.file(0)) in file.read_text()
+
+
+def test_a_part_without_two_different_scores_is_a_fault_and_nothing_to_train_on(root):
+    lines = [f"{i}.png,{10 * i},{part}" for i, part in enumerate(["train"] * 5 + ["val"] + ["test"] * 2)]
+    (root / "scores.csv").write_text("\n".join(["image,mos,split", *lines]) + "\n")
+    (fault,) = look(root).faults
+    assert fault.startswith("the validation part has 1 picture, and a correlation needs two different scores")
+    with pytest.raises(datasets.DataError, match="set: the validation part has 1 picture"):
+        datasets.load(str(root)).comparable()
+    assert datasets.load(str(root), protocol="kfold-5").where(slice(0, 0)).comparable().digest
 
 
 def test_the_built_in_set_is_checked_byte_by_byte(monkeypatch, tmp_path):

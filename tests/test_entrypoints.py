@@ -4,10 +4,12 @@ import argparse
 import errno
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
 from entrypoints import command, evaluate
+from iqa import config
 
 
 def test_overrides_are_read_in_both_spellings():
@@ -94,3 +96,28 @@ def test_an_error_of_the_system_names_its_path_and_a_remedy():
 def test_what_was_given_can_be_typed_again():
     given = argparse.Namespace(preset="smoke", seeds="", check="true", rest={"data": "x"})
     assert command.words(given, "check") == ["--preset=smoke", "--data=x"]
+
+
+def helped(capsys, name):
+    """What a command's help says."""
+    with pytest.raises(SystemExit):
+        import_module(f"entrypoints.{name}").main(["--help"])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["finetune", "plan", "study"])
+def test_the_help_says_each_flag_once(capsys, name):
+    said = helped(capsys, name)
+    assert said.count("--preset PRESET") == 2 and "--preset PRESET, --preset" not in said  # the usage and its line
+
+
+@pytest.mark.parametrize("name", ["pretrain", "finetune", "evaluate", "main"])
+def test_the_help_ends_with_the_short_names_what_they_mean_and_their_defaults(capsys, name):
+    told = helped(capsys, name).partition("parameters:")[2]
+    for stage in config.FLAT if name == "main" else [name]:
+        default = config.flatten(config.STAGES[stage]())
+        for short, full in config.FLAT[stage].items():
+            assert [f"--{short}", full, "nothing" if default[full] == "" else str(default[full])] in [
+                line.split(maxsplit=2) for line in told.splitlines()
+            ]
+    assert "every field has a dotted name: --" in told

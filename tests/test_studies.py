@@ -17,7 +17,7 @@ from iqa import config, tracking
 from iqa.experiment import cells
 from iqa.tracking import signals
 from studies import search
-from studies.search import attempt, claims, order
+from studies.search import attempt, claims, crew, order
 
 WORDS = ["--preset=smoke", "--epochs=4", "--compute.threads=1"]
 
@@ -193,8 +193,26 @@ def test_the_loss_weights_are_searched_by_pretraining_and_then_fine_tuning(toys)
     }
 
 
+def test_the_best_of_a_study_that_is_not_there_is_refused_and_leaves_nothing(toys, home, capsys):
+    before = sorted(os.listdir(home))
+    assert toys("--action=best") == 2 and sorted(os.listdir(home)) == before
+    assert toys("--trials=1") == 0 and toys("--action=best", "--study=other") == 2
+    assert capsys.readouterr().err.count("error: There is no study") == 2
+    assert optuna.get_all_study_names(f"sqlite:///{home}/optuna.db") == ["encoder_lr_ratio-smoke"]
+
+
+def test_a_study_without_trials_takes_another_meaning_and_another_parent(toys, home, capsys, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(crew, "labour", lambda *_: (_ for _ in ()).throw(ValueError("Ended before a trial.")))
+        assert toys("--trials=1") == 2 and not kept(home).trials
+        assert toys("--action=best", "--seeds=1") == 2
+    assert "no complete trial" in capsys.readouterr().err
+    assert toys("--trials=1", "--seeds=1") == 0 and len(kept(home).trials) == 1
+    assert {row.params["seeds"] for row in runs("study")} == {"[0]", "[1]"}
+    assert toys("--trials=1") == 2 and "its trials mean something else" in capsys.readouterr().err
+
+
 def test_the_best_trial_becomes_a_preset_that_a_stage_takes(toys, home, photos, capsys):
-    assert toys("--action=best") == 2 and "no complete trial" in capsys.readouterr().err
     assert toys("--trials=4") == 0 and toys("--action=best") == 0
     assert "-P preset=encoder_lr_ratio-smoke.yaml" in capsys.readouterr().out
     told = config.load("finetune", {}, "encoder_lr_ratio-smoke.yaml")

@@ -85,6 +85,5 @@ def _find(name: str, root: str) -> Path:
     if os.sep in name or name.startswith((".", "~")):
         raise DataError(f"there is no folder {looked}: give the path of one, or one of {', '.join(NAMES)}")
     hint = sizes.nearest(name, NAMES, 0.5)
-    raise DataError(
-        f"there is no data set {name!r}: {hint}give a folder (from {os.getcwd()}), or one of {', '.join(NAMES)}"
-    )
+    known = f"give a folder (under `mlflow run` relative to the project), or one of {', '.join(NAMES)}"
+    raise DataError(f"there is no data set {name!r}: {hint}{known}")

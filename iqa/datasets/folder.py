@@ -15,18 +15,23 @@ def listing(root: Path, name: str) -> Listing:
     tree = Tree(root)
     if not tree.files:
         raise DataError(f"{root} holds no images: put JPEG, PNG, BMP, TIFF or WebP files there, and a csv of scores")
-    table = _the_csv(root)
+    table = _the_csv(tree)
     found = _unlabelled(tree, name) if table is None else _labelled(tree, name, table)
     if tree.unnameable:
         found.notes.append(f"{tree.unnameable} images have names that are not UTF-8: left out")
     return found
 
 
-def _the_csv(root: Path) -> Path | None:
-    found = sorted(path for path in root.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
+def _the_csv(tree: Tree) -> Path | None:
+    """The csv with the scores, held to the rules of a picture; a folder counts where nothing else has such a name."""
+    named = sorted(path for path in tree.root.iterdir() if path.suffix.lower() == ".csv")
+    found = [path for path in named if not path.is_dir()] or named
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise DataError(f"{root} holds {len(found)} csv files ({names}): leave the one with the scores")
+        raise DataError(f"{tree.root} holds {len(found)} csv files ({names}): leave the one with the scores")
+    fault = tree.no_file(found[0].name) if found else ""
+    if fault:
+        raise DataError(f"{found[0]} {fault}: put the csv with the scores there, or remove it")
     return found[0] if found else None
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,13 @@ class Manifest:
             )
         return self
 
+    def comparable(self) -> "Manifest":
+        """Itself, if the scores of each part differ: elsewhere no correlation is defined."""
+        faults = constant(list(self.table["split"]), list(self.table["opinion"]))
+        if faults:
+            raise DataError(f"{self.name}: {'; '.join(faults)}")
+        return self
+
     def fitting(self, crop: int, on_bad: str = "error") -> "Manifest":
         """Itself, if a square of `crop` pixels fits into every picture at its input size; else as `on_bad` says."""
         columns = (self.table[name] for name in ("path", "width", "height", "size"))
@@ -125,6 +133,23 @@ class Manifest:
     def where(self, rows: Any) -> "Manifest":
         """The rows that a mask keeps."""
         return dataclasses.replace(self, table=self.table[rows].reset_index(drop=True))
+
+
+def constant(parts: Sequence[str], opinions: Sequence[float]) -> list[str]:
+    """A sentence for each part whose scores are fewer than two different ones, or for all parts together."""
+    told = [(part, opinion) for part, opinion in zip(parts, opinions, strict=True) if opinion == opinion]
+    if len(told) > 1 and len({opinion for _, opinion in told}) == 1:
+        return [f"all {len(told):,} scores are {told[0][1]:g}: give scores that differ"]
+    found = []
+    for name in PARTS:
+        own = [opinion for part, opinion in told if part == name]
+        if own and len(set(own)) == 1:
+            has = f"{len(own):,} pictures, all with the score {own[0]:g}" if len(own) > 1 else "1 picture"
+            found.append(
+                f"the {name} part has {has}, and a correlation needs two different scores: "
+                "add pictures, or choose another protocol or split_seed"
+            )
+    return found
 
 
 def listed(faults: list[str]) -> str:

@@ -24,6 +24,7 @@ SCORE = (
 )
 SPLIT = ("split", "set", "subset", "part", "partition")
 GROUP = ("group", "source", "scene", "content", "reference", "refimage", "refimg")
+LARGEST = 1e100  # of a score: beyond, sums and squares leave the floating point numbers
 RANGES = ((0, 1), (1, 5), (0, 5), (1, 10), (0, 10), (0, 100))  # nominal scales, narrowest first
 
 
@@ -163,4 +164,6 @@ def number(text: str) -> tuple[float, str]:
     except ValueError:
         remedy = "write a decimal point" if re.fullmatch(r"[+-]?\d+,\d+", text) else "give a number"
         return math.nan, f"is {text!r}: {remedy}"
-    return (value, "") if math.isfinite(value) else (math.nan, f"is {text!r}: give a finite number")
+    if not math.isfinite(value):
+        return math.nan, f"is {text!r}: give a finite number"
+    return (value, "") if abs(value) <= LARGEST else (math.nan, f"is {text!r}: give a number below {LARGEST:g}")

@@ -45,6 +45,7 @@ def by_content(
     seed = f"{split_seed}.{round}" if round else f"{split_seed}"
     ranked = sorted(set(units), key=lambda unit: hashlib.sha256(f"{seed}:{unit}".encode()).digest())
     count = len(ranked)
+    _enough(count, len(set(digests)), protocol)
     parts = _by_shares(count, SHARES[protocol]) if protocol in SHARES else _by_fold(count, fold)
     part_of = dict(zip(ranked, parts, strict=True))
     return [part_of[unit] for unit in units]
@@ -88,7 +89,6 @@ def _units(digests: Sequence[str], groups: Sequence[str]) -> list[str]:
 
 def _by_shares(count: int, shares: tuple[float, ...]) -> list[str]:
     """The part of each of `count` ranked units; a part with a share gets at least one."""
-    _enough(count, sum(share > 0 for share in shares))
     sizes = [max(1, round(count * share)) if share else 0 for share in shares]
     while sum(sizes) != count:  # rounding: the largest part gives or takes
         sizes[sizes.index(max(sizes))] += 1 if sum(sizes) < count else -1
@@ -97,13 +97,17 @@ def _by_shares(count: int, shares: tuple[float, ...]) -> list[str]:
 
 def _by_fold(count: int, fold: int) -> list[str]:
     """The part of each of `count` ranked units, dealt into FOLDS folds in turn."""
-    _enough(count, FOLDS)
     return [{fold: "test", (fold + 1) % FOLDS: "validation"}.get(i % FOLDS, "train") for i in range(count)]
 
 
-def _enough(count: int, wanted: int) -> None:
-    if count < wanted:
-        raise DataError(
-            f"{count} different contents cannot be split into {wanted} parts: "
-            "add images, or a column `split` to the csv"
-        )
+def _enough(count: int, contents: int, protocol: str) -> None:
+    """Raise DataError for fewer units, which are contents or groups of them, than parts."""
+    wanted = sum(share > 0 for share in SHARES[protocol]) if protocol in SHARES else FOLDS
+    if count >= wanted:
+        return
+    if count < contents:
+        what = f"{count} {'group' if count == 1 else 'groups'} of {contents} different contents"
+        remedy = "a group stays in one part, so add groups"
+    else:
+        what, remedy = f"{count} different contents", "add images"
+    raise DataError(f"{what} cannot be split into {wanted} parts: {remedy}, or a column `split` to the csv")

@@ -46,13 +46,21 @@ class Tree:
             return "", f"{name!r} may be {found[0]!r} or {found[1]!r}: give the whole path"
         return "", f"{name!r} {self._why_not(pure)}"
 
+    def no_file(self, name: str) -> str:
+        """Why a name that is there is no file inside the folder; "" if it is one."""
+        path = os.path.join(self.inside, name)
+        if not self._within(path):
+            return "is a link that leads out of the folder"
+        if os.path.isfile(path):
+            return ""
+        return "is a link to nothing" if os.path.islink(path) and not os.path.exists(path) else "is not a file"
+
     def _why_not(self, pure: PurePosixPath) -> str:
         path = os.path.join(self.inside, pure)
         if os.path.lexists(path):
-            if not self._within(path):
-                return "is a link that leads out of the folder: put the file itself there"
-            if not os.path.isfile(path):
-                return "is not a file: put an image file there"
+            fault = self.no_file(str(pure))
+            if fault:
+                return f"{fault}: put an image file there"
             return f"has none of the suffixes {', '.join(sorted(images.SUFFIXES))}: rename it"
         return f"is not in {str(self.root)!r}: add the image, or remove the line"
 

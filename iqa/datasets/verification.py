@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from iqa.datasets import contents, listing, pixels, sample, sizes, splits
 from iqa.datasets.assembly import Entry, Listing, Turn, chosen, licences, own_protocols, placed, split, without_leaks
+from iqa.datasets.manifest import constant
 from iqa.images import NATIVE
 
 
@@ -55,7 +56,9 @@ def verify(
         faults += _damaged(entries, digests, sizes.size_of(found.name, input_size), resample)
     facts += _scores(found, entries)
     if entries and (seen or protocol in own_protocols(found)):
-        facts += _parts(split(found, entries, digests, turn), label)
+        entries = split(found, entries, digests, turn)
+        facts += _parts(entries, label)
+        faults += constant([entry.part for entry in entries], [entry.opinion for entry in entries])
     return Findings(tuple(facts), tuple(faults))
 
 

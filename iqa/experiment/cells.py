@@ -80,6 +80,8 @@ def weights_identity(weights: str) -> str:
     """A name (bundled, timm, random) stands for itself; a file or an artifact for its content."""
     if weights in ("bundled", "timm", "random"):
         return weights
+    if not weights:
+        raise ValueError("No weights are named: give bundled, timm, random, a file, a folder or runs:/ID/encoder.")
     path = tracking.resolve(weights)
     if path.is_dir():
         return checkpoint.digest(path)

@@ -17,6 +17,7 @@ NAMES = {  # what csv files call their columns, in the order of preference
     "prediction": ("prediction", "predicted", "pred", "predictions", "output", "quality"),
     "group": ("group", "unit", "reference", "ref_img", "prompt", "source"),
 }
+LARGEST = 1e100  # beyond, squares leave the floating point numbers
 NEEDED = ("path", "score", "prediction")
 
 
@@ -40,8 +41,10 @@ def read(file: Path) -> Predictions:
         values = np.array([[float(row[column[part]]) for part in ("score", "prediction")] for row in rows])
     except ValueError as error:
         raise ReportError(f"{file}: a score or prediction is no number ({error}).") from error
-    if not np.isfinite(values).all():
-        raise ReportError(f"{file}: a score or prediction is not finite: leave that image out of both files.")
+    if not (np.abs(values) <= LARGEST).all():
+        raise ReportError(
+            f"{file}: a score or prediction is not finite, or beyond {LARGEST:g}: leave that image out of both files."
+        )
     units = np.array([row[column["group"]] for row in rows]) if column["group"] else np.array(paths)
     return Predictions(paths, units, values[:, 0], values[:, 1], str(file))
 
@@ -57,6 +60,8 @@ def compare(treatment: Sequence[Path], baseline: Sequence[Path], resamples: int 
     first = sides[0][0]
     for one in (*sides[0], *sides[1]):
         _same_images(first, one)
+    if len(first.paths) < 2:
+        raise ReportError(f"{first.run} names {len(first.paths)} image: a correlation needs two at least.")
     yield f"{len(first.paths)} images, {len(set(first.units.tolist()))} units, {len(treatment)} seed pairs"
     for name, side in zip(("treatment", "baseline"), sides, strict=True):
         yield f"{name}: {_correlations(side)}"

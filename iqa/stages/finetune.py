@@ -36,7 +36,7 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
     """Yield each epoch's metrics and number; then test the best epoch, and leave the artifact `model`."""
     began = time.monotonic()
     device = prepare(config.compute)
-    manifest = loaded(config.data, config.crops.size, "train", "test").labelled()
+    manifest = loaded(config.data, config.crops.size, "train", "test").labelled().comparable()
     parts = {name: manifest.part(name) for name in ("train", "validation", "test")}
     check_stopping(parts["validation"], config)
     per_epoch = steps_of(parts["train"], config)

@@ -1,5 +1,7 @@
 """Who works on a study: one process leads, and shows it in its parent run; every other one joins."""
 
+import hashlib
+import json
 import multiprocessing
 import os
 import signal
@@ -8,13 +10,15 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
 
 from iqa import experiment, machine, tracking
 
 from . import summary
 from .claims import Desk
 from .database import patiently
-from .opening import opened
+from .opening import confirm, opened
 from .order import Order
 from .worker import Say, work
 
@@ -55,12 +59,12 @@ def run(order: Order, address: str, grace: int, workers: int, launch: Launch, sa
 def direct(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
     """Open the parent run, or the one of who led before, have the trials computed, and show the study there."""
     order, study = desk.order, desk.study
-    name = f"study {order.study}"
-    folder = tracking.runs_folder() / f"study-{order.study}" / "parent"
+    confirm(desk)
+    name, declared = f"study {order.study}", order.declared()
+    folder = parent_folder(order.study, declared)
     known = study.user_attrs.get(RUN, "")
     if known:
         tracking.adopt(folder, known, "study", name)
-    declared = order.declared()
     tags = {"stage": "study", "study": order.study, "preset": order.preset, "iqa.command": order.command}
     if order.arm:
         tags["arm"] = order.arm
@@ -78,6 +82,12 @@ def direct(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
     patiently(lambda: study.set_user_attr(PUBLISHED, len(desk.trials())))
 
 
+def parent_folder(study: str, declared: dict[str, Any]) -> Path:
+    """Where the parent run's journal lies: a study that was begun anew with another meaning has another."""
+    meaning = hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:8]
+    return tracking.runs_folder() / f"study-{study}" / f"parent-{meaning}"
+
+
 def inherit(desk: Desk, launch: Launch, say: Say) -> None:
     """Show a study whose leader is gone; a leader that lost its lock in an outage is not, and does it itself."""
     try:
@@ -88,13 +98,19 @@ def inherit(desk: Desk, launch: Launch, say: Say) -> None:
 
 def join(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
     """Compute trials for a study that another process leads."""
-    while RUN not in patiently(lambda: desk.study.user_attrs):
+    while not begun(desk):
         tracking.stop_if_asked()
         time.sleep(LOOK)
     parent = desk.study.user_attrs[RUN]
     tracking.stand_in(parent, "study", f"study {desk.order.study} (joined)")
     say(f"joining the study {desk.order.study}, run {parent}")
     labour(desk, parent, workers, launch, say, lambda: None)
+
+
+def begun(desk: Desk) -> bool:
+    """Whether the study's parent run is open. Raises ValueError if the study is another one now."""
+    confirm(desk)
+    return RUN in patiently(lambda: desk.study.user_attrs)
 
 
 def labour(desk: Desk, parent: str, workers: int, launch: Launch, say: Say, tick: Callable[[], None]) -> None:

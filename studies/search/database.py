@@ -70,7 +70,7 @@ class Database:
     def lock(self, name: str) -> "FileTurn | DatabaseTurn":
         """What one process at a time can hold, on whatever machine; it is free again when that process is gone."""
         if self.address.startswith("sqlite:"):
-            file = Path(unquote(self.address.removeprefix("sqlite:///")))
+            file = file_of(self.address)
             file.parent.mkdir(parents=True, exist_ok=True)
             return FileTurn(file.with_name(f"{file.name}.{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.lock"))
         return DatabaseTurn(self._engine, name)
@@ -180,6 +180,16 @@ def cause(error: Exception) -> str:
 
 class DatabaseAway(ValueError):
     """The database of the studies did not come back in time; the same command goes on when it has."""
+
+
+def exists(address: str) -> bool:
+    """Whether there may be tables at an address: a SQLite file that is not there would be made by looking into it."""
+    return not address.startswith("sqlite:///") or file_of(address).is_file()
+
+
+def file_of(address: str) -> Path:
+    """The file of a SQLite address."""
+    return Path(unquote(address.removeprefix("sqlite:///")))
 
 
 def shown(address: str) -> str:

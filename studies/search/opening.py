@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 
 from . import choices
 from .claims import Desk, again
-from .database import Database, held, patiently
+from .database import Database, exists, held, patiently, shown
 from .order import Order, differences, drawn
 
 GRACE = 120  # seconds of silence after which a worker counts as dead, unless the command says another number
@@ -24,13 +24,42 @@ def opened(order: Order, address: str, grace: int) -> Desk:
     with held(database.lock(f"study {order.study}")):
         study = patiently(lambda: made(order, database))
         kept = study.user_attrs.get(DECLARED)
-        if kept is None:
+        lines = differences(kept, declared) if kept else []
+        if lines:
+            study = anew(order, database, lines)
+        if lines or kept is None:
             study.set_user_attr(DECLARED, declared)
-        else:
-            refuse(order.study, differences(kept, declared))
         if order.sampler == "grid":
             laid(study, order)
     return Desk(database, study, order)
+
+
+def found(order: Order, address: str, grace: int) -> Desk:
+    """The study, to be read alone. Raises ValueError if there is none of that name, or if it is another study."""
+    missing = f"There is no study {order.study} in {shown(address)}: search first, without action=best."
+    if not exists(address):
+        raise ValueError(missing)
+    database = Database(address, grace, again)
+    try:
+        study = optuna.load_study(study_name=order.study, storage=database.storage)
+    except KeyError:
+        raise ValueError(missing) from None
+    desk = Desk(database, study, order)
+    if study.get_trials(deepcopy=False):
+        confirm(desk)
+    return desk
+
+
+def confirm(desk: Desk) -> None:
+    """Raise ValueError if the study is, or has become meanwhile, another one than the order's."""
+    try:
+        kept = patiently(lambda: desk.study.user_attrs).get(DECLARED)
+    except KeyError:
+        raise ValueError(
+            f"The study {desk.order.study} had no trials, and another command has just begun it anew with other "
+            "settings: give another name, -P study=NAME."
+        ) from None
+    refuse(desk.order.study, differences(kept, desk.order.declared()) if kept else [])
 
 
 def attempts(study: str, address: str) -> list[FrozenTrial]:
@@ -49,6 +78,19 @@ def made(order: Order, database: Database) -> optuna.Study:
         pruner=choices.pruner(order.pruner, order.epochs),
         load_if_exists=True,
     )
+
+
+def anew(order: Order, database: Database, lines: list[str]) -> optuna.Study:
+    """The study again, empty, if it has no trials whose meaning could change and nobody leads it, else refused."""
+    lead = database.lock(f"lead {order.study}")
+    study = made(order, database)
+    if study.get_trials(deepcopy=False) or not lead.take():
+        refuse(order.study, lines)
+    try:
+        optuna.delete_study(study_name=order.study, storage=database.storage)
+        return made(order, database)
+    finally:
+        lead.leave()
 
 
 def refuse(study: str, lines: list[str]) -> None:

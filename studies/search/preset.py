@@ -10,7 +10,7 @@ import yaml
 from iqa import config, experiment
 
 from .claims import Desk
-from .opening import opened
+from .opening import found
 from .order import Order
 from .summary import counts
 from .worker import Say
@@ -18,7 +18,7 @@ from .worker import Say
 
 def best(order: Order, address: str, grace: int, say: Say) -> Path:
     """Write the search's own preset with the best values in their place: STUDY.yaml in the working directory."""
-    desk = opened(order, address, grace)
+    desk = found(order, address, grace)
     with closing(desk.database):
         return written(desk, say)
 
