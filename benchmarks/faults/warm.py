@@ -147,6 +147,7 @@ class Watch:
     def end(self) -> None:
         """Now; again is harmless."""
         if self.pid:
+            os.write(self.line, b".")  # processes forked since hold this end too
             os.close(self.line)
             os.waitpid(self.pid, 0)
             self.pid = 0
