@@ -1,11 +1,13 @@
 """A PostgreSQL for as long as a `with` block: in a folder of its own, on a free port of the loopback, never as root."""
 
+import ctypes
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +18,7 @@ BINARIES = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/
 UNPRIVILEGED = ("postgres", "nobody")  # whom root becomes: PostgreSQL refuses to run as root
 USER = "iqa"
 PATIENCE = 30  # seconds
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def binary(name: str) -> str | None:
@@ -62,7 +65,8 @@ class Server:
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         command = [str(binary("postgres")), "-D", str(self.folder / "data"), *words]
         with (self.folder / "log").open("a") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._as)
+            about = self._as | {"preexec_fn": follow}  # it ends with this process, however that ends
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **about)
         self._wait()
 
     def stop(self) -> None:
@@ -92,6 +96,12 @@ class Server:
                 time.sleep(0.1)
             else:
                 return
+
+
+def follow() -> None:
+    """Die with the process that started this one."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)
 
 
 def known(name: str) -> Any:

@@ -117,12 +117,12 @@ class Place:
                 process.wait()
 
 
-def kills(place: Place, count: int, seed: int, trials: int = 16) -> Count:
+def kills(place: Place, count: int, seed: int, trials: int = 24) -> Count:
     """Four workers; one of them is killed at a random instant, again and again, while the study is going on."""
     draw = random.Random(seed)
     process, done = place.start(trials, workers=4), 0
     while done < count and process.poll() is None:
-        time.sleep(draw.uniform(0.5, 3.0))
+        time.sleep(draw.uniform(0.3, 2.0))
         victims = place.computing()
         if victims:
             os.kill(draw.choice(victims), signal.SIGKILL)
@@ -131,7 +131,8 @@ def kills(place: Place, count: int, seed: int, trials: int = 16) -> Count:
     wrong = place.sound(trials) if ended else "the study did not end"
     again = sum(trial.state.name == "FAIL" for trial in place.trials())
     note = f"seed {seed}, {trials} trials asked for, {again} attempts died, {rework(place)} epochs done twice"
-    return Count("kill", 0 if wrong or done < count else done, count, wrong or note)
+    few = f"the study was over after {done} kills; " if done < count else ""
+    return Count("kill", 0 if wrong or few else done, count, few + (wrong or note))
 
 
 def rework(place: Place) -> int:

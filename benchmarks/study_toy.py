@@ -53,7 +53,9 @@ def finetune(config: Any, run: Any) -> Iterator[dict[str, float]]:
         record = {"val/srcc": value, "train/loss": 1 / epoch, "test/toy/epoch_srcc": 0.0}
         run.metrics(record, epoch)
         yield record | {"epoch": epoch}
-        kept.write_text(str(epoch))
+        partial = kept.with_suffix(".partial")
+        partial.write_text(str(epoch))
+        os.replace(partial, kept)  # a kill amid a write would leave an empty file, and a trial that cannot go on
         if run.stop_requested():
             raise tracking.Stopped(run.stop_requested())
     run.metrics({"best/val_srcc": value_at(config, config.optim.epochs)}, config.optim.epochs)

@@ -17,7 +17,9 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 LARGEST, TOP_PAD = 2**31 - 1, 256 << 20  # bytes
 CORES = torch.get_num_threads()  # what torch chose at the start: physical cores, or OMP_NUM_THREADS
 MIB, GIB = 2**20, 2**30
-NO_MEMORY = re.compile(r"out of memory|can't allocate memory", re.IGNORECASE)  # as CUDA, MPS and the CPU say it
+NO_MEMORY = re.compile(  # as CUDA and MPS, the CPU's allocator and its convolutions say it
+    r"out of memory|can't allocate memory|could not create a primitive$", re.IGNORECASE
+)
 LONGEST_CAUSE = 200  # characters
 
 

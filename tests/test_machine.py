@@ -145,6 +145,7 @@ def raising(error):
     [
         lambda: torch.empty(10**15),  # as the CPU says it
         lambda: np.empty(10**15),
+        lambda: raising(RuntimeError("could not create a primitive")),  # a convolution under a limit of address space
         lambda: raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore lines.")),
     ],
 )

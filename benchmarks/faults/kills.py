@@ -8,6 +8,7 @@ from benchmarks.faults.attempt import counted
 from benchmarks.faults.home import Home
 from benchmarks.faults.place import Place
 from benchmarks.faults.row import Outcome
+from iqa import tracking
 from iqa.tracking import shipping
 
 ORPHANS = 5.0  # seconds that a killed process's own processes may take to go
@@ -56,9 +57,11 @@ def at_random(home: Home, name: str, stage: str, seed: int, kills: int = 1, with
                 child.wait(0)
                 if not gone(child):
                     return "it left processes behind", ""
+                if over(place):  # nothing was left to lose, and the same command would be a new run
+                    break
             else:
                 return resumed(place, stage, kills)
-            if child.code:
+            if child.code not in (0, -signal.SIGKILL):
                 return f"an attempt ended with {child.code}: {place.said()}", ""
         longest *= 0.8
     return f"{TRIES} runs were over before their kill", ""
@@ -78,6 +81,15 @@ def position_lost(home: Home, name: str, stage: str, without: str = "") -> Outco
         place.finish(stage, kill_at="before-finished:1")
         (place.run_folder() / shipping.NAME).write_text("{", encoding="utf-8")
         return resumed(place, stage, kills=1)
+
+
+def over(place: Place) -> bool:
+    """Whether a killed process had already sent its run's end."""
+    folders = list((place.folder / "runs").glob("*/[0-9]*"))
+    if not folders or not tracking.is_finished(folders[0]):
+        return False
+    told = tracking.Journal(folders[0])
+    return shipping.pending(told, shipping.Position(folders[0], told.size)) == 0
 
 
 def gone(child: warm.Child) -> bool:

@@ -14,6 +14,7 @@ from benchmarks.faults.servers import Proxy, Tracking
 
 BAD_INPUT, TRY_AGAIN = 2, 75
 SLOWER = 1.05  # times as long as undisturbed, at most
+COMING_BACK = 15.0  # seconds for a server to start
 LONG = 30.0  # seconds from which on that can be measured
 SOON = 10.0  # seconds in which a start without a server ends
 AWAY = ("server on SQLite", "server on PostgreSQL", "database", "artifact store")
@@ -25,13 +26,13 @@ def away(home: Home, name: str, stage: str, what: str, seconds: float, without: 
         return "", "not tried: no PostgreSQL here"
     with Place(home, name, without) as place, _store(place, what) as outage:
         steps = [name for name, _ in home.oracle(stage)["passed"]].count("after-step")
-        pace = 1.2 * seconds / (steps - 3)
+        pace = (seconds + COMING_BACK) / (steps - 3)
         child = place.start(stage, pace=pace)
         if not warm.until(passing(place.folder, "after-step", 2), PATIENCE):
             return f"it did not begin: {place.said()}", ""
         outage(seconds)
         if child.poll() is not None:
-            return "the run was over before the outage was", ""
+            raise RuntimeError("The run was over before the outage was: the server took too long to come back.")
         if code := child.wait(PATIENCE):
             return f"exit code {code}: {place.said()}", ""
         ratio = _slowness(place, stage, pace)

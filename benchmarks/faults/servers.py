@@ -1,8 +1,6 @@
 """A tracking server for as long as a `with` block, in processes that can be killed and come back with the same data."""
 
 import http.client
-import os
-import signal
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,18 +46,14 @@ class Tracking:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                preexec_fn=warm.follow,
             )
+        self.watch = warm.Watch(self.process.pid)
         if not warm.until(lambda: answers(self.port), PATIENCE, 0.1):
             raise RuntimeError(f"The server does not start: {(self.folder / 'server.txt').read_text()[-1000:]}")
 
     def kill(self) -> None:
         """Every process of it, at once."""
-        for pid in {self.process.pid, *warm.session(self.process.pid)}:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        self.watch.end()
         self.process.wait()
 
 

@@ -13,6 +13,7 @@ Trace = dict[str, Any]
 COSTS = ("cost/", "system/")
 BY_OPENING = "experiment"  # a stage whose metrics have the number of the opening as their step
 UNNAMED = ("provenance/", "config.json")  # artifacts that say where and when
+MLFLOWS = ".artifact.uploading."  # how its temporary files in a local artifact store begin
 SHOWN = 4  # differences in a sentence
 
 
@@ -53,7 +54,7 @@ def artifacts(row: tracking.RunRow) -> dict[str, str]:
         return {}
     top = Path(tracking.fetch(row.run_id, ""))
     names = {str(file.relative_to(top)): file for file in sorted(top.rglob("*")) if file.is_file()}
-    kept = {name: file for name, file in names.items() if not name.startswith(UNNAMED)}
+    kept = {name: file for name, file in names.items() if not name.startswith(UNNAMED) and MLFLOWS not in name}
     repeats = (".safetensors", ".csv") if row.tags["stage"] != BY_OPENING else ()  # a report tells run ids and times
     return {name: digest(file) if file.suffix in repeats else "" for name, file in kept.items()}
 

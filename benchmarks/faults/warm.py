@@ -128,6 +128,31 @@ def session(leader: int) -> list[int]:
     return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _session_of(pid) == leader]
 
 
+class Watch:
+    """Ends a session of other programs when asked to, or when this process is gone: they would go on without it."""
+
+    def __init__(self, leader: int):
+        listening, self.line = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            os.close(self.line)
+            os.read(listening, 1)  # until nobody holds the other end any more
+            for pid in session(leader):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            os._exit(0)
+        os.close(listening)
+
+    def end(self) -> None:
+        """Now; again is harmless."""
+        if self.pid:
+            os.write(self.line, b".")  # processes forked since hold this end too
+            os.close(self.line)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+
+
 def _session_of(pid: int) -> int:
     """0 for one that has ended."""
     try:
