@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks import toys
 from entrypoints import command, finetune, main, sync
 from iqa import tracking
 from iqa.tracking import run as run_module
@@ -10,17 +11,6 @@ from iqa.tracking import shipping
 SMALL = ["--preset=smoke", "--compute.threads=1", "--device=cpu", "--batch_size=6", "--epochs=1"]
 TUNE = [*SMALL, "--crops.size=32", "--crops.grid=1"]
 NOWHERE = "http://127.0.0.1:9"
-FILE = """
-title: Toy
-preset: smoke
-seeds: [0]
-demonstration: Toys decide nothing.
-arms:
-  baseline: {title: ImageNet encoder}
-  pretrained: {title: Pretrained encoder, pretrain: {families: jpeg}}
-contrasts:
-  - {name: pretraining, treatment: pretrained, baseline: baseline}
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +42,7 @@ def test_without_a_store_a_command_ends_with_a_remedy(away, photos, capsys):
 
 
 def test_the_whole_experiment_and_its_report_go_offline_and_sync_sends_them(away, photos, home, monkeypatch, capsys):
-    (home / "toy.yaml").write_text(FILE)
+    (home / "toy.yaml").write_text(toys.EXPERIMENT)
     sizes = ["--degrade.crop=32", "--finetune.crops.size=32", "--evaluate.crops.size=32"]
     words = ["--experiment=toy.yaml", f"--data={photos}", f"--targets={photos}", *SMALL[1:], *sizes]
     assert main.main([*words, "--offline"]) == 0

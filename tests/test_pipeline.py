@@ -7,23 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import toys
 from iqa import tracking
 from iqa.__main__ import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["--compute.threads=1", "--device=cpu", "--batch_size=6", "--epochs=1"]
 FINETUNE = [*SMALL, "--crops.size=32", "--crops.grid=1"]
-FILE = """
-title: Toy
-preset: smoke
-seeds: [0, 1]
-demonstration: Toys decide nothing.
-arms:
-  baseline: {title: ImageNet encoder}
-  pretrained: {title: Pretrained encoder, pretrain: {families: jpeg}}
-contrasts:
-  - {name: pretraining, treatment: pretrained, baseline: baseline}
-"""
+FILE = toys.EXPERIMENT.replace("seeds: [0]", "seeds: [0, 1]")
 
 
 def run(name, *words):

@@ -1,17 +1,14 @@
 """The harness's own folder: pictures, an empty store, and what the undisturbed commands have left."""
 
-import csv
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from benchmarks import toys
 from benchmarks.faults import warm
-from iqa import degradations, images, tracking
-from iqa.randomness import generator
+from iqa import tracking
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +23,7 @@ class Home:
         """Pictures and an empty tracking store. Done once."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "photos" / "scores.csv").is_file():
-            photographs(self.folder / "photos")
+            toys.photographs(self.folder / "photos")
         if not (self.folder / "mlflow.db").is_file():
             out = self.folder / "store.txt"
             warm.answered(_tables, out, self.environment(self.folder), self.folder)
@@ -45,21 +42,6 @@ class Home:
     def oracle(self, stage: str) -> dict[str, Any]:
         """Of the undisturbed command: its `trace`, what it `passed` and when, how many `seconds` it took."""
         return dict(json.loads((self.folder / f"oracle-{stage}.json").read_text(encoding="utf-8")))
-
-
-def photographs(folder: Path) -> None:
-    """Thirty pictures of 48 × 56: six smooth scenes at five strengths of noise each, and their scores."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for scene in range(6):
-        field = torch.rand(1, 3, 6, 7, generator=generator("scene", scene))
-        smooth = torch.nn.functional.interpolate(field, (48, 56), mode="bicubic").clamp(0, 1)
-        noisy = degradations.degrade(smooth, "white_noise", (1e-4, 0.005, 0.02, 0.05, 0.1), [generator("n", scene)])
-        for level, picture in enumerate(noisy[0]):
-            images.save_png((picture * 255).round().to(torch.uint8), folder / f"{scene}-{level}.png")
-            rows.append((f"{scene}-{level}.png", f"{100 - 20 * level:.1f}", f"scene{scene}"))
-    with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as out:
-        csv.writer(out).writerows([("image", "mos", "group"), *rows])
 
 
 def _tables() -> int:

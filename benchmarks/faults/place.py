@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks import toys
 from benchmarks.faults import attempt, trace, warm
 from benchmarks.faults.home import Home
 
@@ -18,17 +19,6 @@ WORDS = {  # the checkpoint interval is one step
     "main": (*COMMON, "--experiment=toy.yaml", "--epochs=1", "--degrade.crop=32", "--finetune.crops.size=32")
     + ("--evaluate.crops.size=32",),
 }
-TOY = """
-title: Toy
-preset: smoke
-seeds: [0]
-demonstration: Toys decide nothing.
-arms:
-  baseline: {title: ImageNet encoder}
-  pretrained: {title: Pretrained encoder, pretrain: {families: jpeg}}
-contrasts:
-  - {name: pretraining, treatment: pretrained, baseline: baseline}
-"""
 
 
 class Place:
@@ -44,7 +34,7 @@ class Place:
         trials.mkdir(exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-".replace(" ", "-"), dir=trials))
         shutil.copy(self.home.folder / "mlflow.db", self.folder)
-        (self.folder / "toy.yaml").write_text(TOY, encoding="utf-8")
+        (self.folder / "toy.yaml").write_text(toys.EXPERIMENT, encoding="utf-8")
         return self
 
     def __exit__(self, *_: Any) -> None:
