@@ -17,7 +17,6 @@ SWITCHES = ("accept_code", "commands", "check", "offline", "yes")  # flags that 
 SAID = {"": False, "false": False, "no": False, "true": True, "yes": True}
 PRESET = "demo, smoke, laptop, frugal or paper, or a file"
 OFFLINE = "true: ask no tracking store, write the journals alone; sync sends them later"
-STAGES = ("pretrain", "finetune", "evaluate")
 CHOICE = {
     "only": "titles of the cells to compute, with * and commas: 'pretrained *,* finetune seed 0'",
     "force": "titles of cells to compute again although they are finished, or all",
@@ -175,7 +174,9 @@ def planned(description: str | None, argv: list[str] | None, **flags: str) -> tu
     known = {"preset": PRESET, "experiment": "a file of experiments/", "seeds": "0,1,2 or 0-7"}
     known |= {"offline": OFFLINE}
     words = sys.argv[1:] if argv is None else argv
-    given, rest = parse(description, words, STAGES, **known, **CHOICE, **flags)
+    from iqa import config
+
+    given, rest = parse(description, words, tuple(config.STAGES), **known, **CHOICE, **flags)
     go_offline(given.offline)
     from iqa import experiment
 

@@ -86,10 +86,7 @@ def position_lost(home: Home, name: str, stage: str, without: str = "") -> Outco
 def over(place: Place) -> bool:
     """Whether a killed process had already sent its run's end."""
     folders = list((place.folder / "runs").glob("*/[0-9]*"))
-    if not folders or not tracking.is_finished(folders[0]):
-        return False
-    told = tracking.Journal(folders[0])
-    return shipping.pending(told, shipping.Position(folders[0], told.size)) == 0
+    return bool(folders) and tracking.is_finished(folders[0]) and not tracking.unsent(folders[0])
 
 
 def gone(child: warm.Child) -> bool:

@@ -1,12 +1,12 @@
 """What a command left: its runs in the store, its files on the disk; and how two of them differ."""
 
-import hashlib
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from iqa import checkpoint, tracking
+from iqa.datasets.contents import file_digest
 from iqa.tracking import store
 
 Trace = dict[str, Any]
@@ -56,7 +56,7 @@ def artifacts(row: tracking.RunRow) -> dict[str, str]:
     names = {str(file.relative_to(top)): file for file in sorted(top.rglob("*")) if file.is_file()}
     kept = {name: file for name, file in names.items() if not name.startswith(UNNAMED) and MLFLOWS not in name}
     repeats = (".safetensors", ".csv") if row.tags["stage"] != BY_OPENING else ()  # a report tells run ids and times
-    return {name: digest(file) if file.suffix in repeats else "" for name, file in kept.items()}
+    return {name: file_digest(file) if file.suffix in repeats else "" for name, file in kept.items()}
 
 
 def weights(runs: Path) -> list[str]:
@@ -65,7 +65,7 @@ def weights(runs: Path) -> list[str]:
     for folder in runs.glob("*/[0-9]*"):
         stage = folder.parent.name.partition("-")[0]
         made = [folder / artifact for artifact in ("encoder", "model") if (folder / artifact).is_dir()]
-        found += [f"{stage} {one.name} {digest(one / checkpoint.TENSORS)}" for one in made]
+        found += [f"{stage} {one.name} {file_digest(one / checkpoint.TENSORS)}" for one in made]
         newest = max((folder / "checkpoints").glob("step-*"), default=None)
         found += [f"{stage} {newest.name} {checkpoint.digest(newest)}"] if newest is not None else []
     return sorted(found)
@@ -75,11 +75,6 @@ def leftovers(runs: Path) -> list[str]:
     """Temporary files and folders that nobody will clear away."""
     found = (path for path in runs.rglob("*") if path.name.startswith(checkpoint.LEFTOVER) or path.suffix == ".partial")
     return sorted(path.name for path in found)
-
-
-def digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def differences(oracle: Trace, found: Trace) -> str:

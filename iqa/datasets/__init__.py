@@ -85,5 +85,4 @@ def _find(name: str, root: str) -> Path:
     if os.sep in name or name.startswith((".", "~")):
         raise DataError(f"there is no folder {looked}: give the path of one, or one of {', '.join(NAMES)}")
     hint = sizes.nearest(name, NAMES, 0.5)
-    known = f"give a folder, or one of {', '.join(NAMES)}"
-    raise DataError(f"there is no data set {name!r}: {hint}{known}")
+    raise DataError(f"there is no data set {name!r}: {hint}give a folder, or one of {', '.join(NAMES)}")

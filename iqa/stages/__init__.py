@@ -16,13 +16,14 @@ def targets(config: Any) -> list[Any]:
 
     told = config.targets.model_dump(exclude={"names"})
     found = [datasets.load(name, **told) for name in config.targets.names]
-    for at, one in enumerate(found):
-        for other in found[:at]:
-            if one.name == other.name:  # metrics and predictions are kept under it
-                raise datasets.DataError(
-                    f"two targets are called {one.name}, {other.root} and {one.root}: rename one of the folders, or "
-                    "evaluate them one after the other"
-                )
+    called: dict[str, Any] = {}  # metrics and predictions are kept under it
+    for one in found:
+        if one.name in called:
+            raise datasets.DataError(
+                f"two targets are called {one.name}, {called[one.name].root} and {one.root}: rename one of the "
+                "folders, or evaluate them one after the other"
+            )
+        called[one.name] = one
     return found
 
 

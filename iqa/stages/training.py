@@ -218,7 +218,7 @@ def _epochs(
                 saved = time.monotonic()
         _refuse_divergence(state)
         seconds = time.monotonic() - began
-        costs = {
+        pace = {
             "cost/epoch_s": seconds,
             "cost/images_per_s": course.images * (last - first) / per_epoch / max(seconds, 1e-9),
             "cost/data_wait": (clock.seconds - waited) / max(seconds, 1e-9),
@@ -226,7 +226,7 @@ def _epochs(
         terms = {name: float(total) / per_epoch for name, total in state.sums.items()}
         trained = deepcopy(state.own)
         try:
-            yield Epoch(state.epoch + 1, terms, costs if first < last else {})
+            yield Epoch(state.epoch + 1, terms, pace if first < last else {})
         except GeneratorExit:
             if run.stop_requested():  # amid validation: what was trained need not be trained again
                 state.own = trained

@@ -17,9 +17,7 @@ def runs_folder() -> Path:
 
 def every(top: Path | None = None) -> list[Path]:
     """The run folders below `top` (runs_folder() if None), or itself, oldest first and parents before children."""
-    top = top or runs_folder()
-    found = {file.parent: first for depth in ("", "*/", "*/*/") for file in top.glob(depth + journal.NAME)
-             if (first := next(journal.entries(file.parent), None))}  # fmt: skip
+    found = dict(_begun(top))
     by_id = {name: folder for folder in found for name in names(folder)}
 
     def above(folder: Path) -> int:
@@ -31,12 +29,21 @@ def every(top: Path | None = None) -> list[Path]:
 
 def find(run_id: str, top: Path | None = None) -> Path | None:
     """The folder of a run, by the id of its journal or by any that a store has given it."""
-    return next((folder for folder in every(top) if run_id in names(folder)), None)
+    return next((folder for folder, _ in _begun(top) if run_id in names(folder)), None)
 
 
 def names(folder: Path) -> list[str]:
     """Every id that a folder's run has had: the journal's own first, then the store's."""
     return [entry.get("run") or entry["id"] for entry in _naming(folder)]
+
+
+def _begun(top: Path | None) -> Iterator[tuple[Path, journal.Entry]]:
+    """Every folder with a journal, and its first entry; in no order."""
+    for depth in ("", "*/", "*/*/"):
+        for file in (top or runs_folder()).glob(depth + journal.NAME):
+            first = next(journal.entries(file.parent), None)
+            if first is not None:
+                yield file.parent, first
 
 
 def _naming(folder: Path) -> Iterator[journal.Entry]:

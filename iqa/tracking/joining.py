@@ -73,14 +73,19 @@ def _together(
             store.take_over(given, opening.stage, f"{opening.name} (continued)", {"iqa.continues": earlier})
         return
     if earlier:
-        logger.warning("The store has no run %s any more: everything is sent to a new one.", earlier)
-        position.reset()
+        forget(journal, position)
     if given:
         experiment = store.take_over(given, opening.stage, opening.name, tags | _lineage(journal))
         journal.append("joined", run=given, experiment=experiment, store=store.shown(store.uri()))
         journal.sync()
     else:
         create(journal, store.experiment_id(opening.experiment), tags, resumed)
+
+
+def forget(journal: Journal, position: Position) -> None:
+    """The journal's run is gone from the store: all of it is to be sent to another."""
+    logger.warning("The store has no run %s any more: everything is sent to a new one.", journal.joined["run"])
+    position.reset()
 
 
 def name_unseen(journal: Journal) -> None:

@@ -38,7 +38,6 @@ class Journal:
         self.status = ""  # of the last end, "" while it goes on
         self.openings = 0  # by how many processes in turn
         self.worked = 0.0  # seconds that those processes wrote in; what lay between them does not count
-        self._last = 0  # the time of the last line
         self._times: dict[tuple[str, int], int] = {}  # when each (key, step) was written
         self._latest = 0  # the newest entry's time
         self._model_metrics: set[tuple[str, str, str, int]] = set()
@@ -138,9 +137,8 @@ class Journal:
 
     def _learn(self, entry: Entry) -> None:
         what = entry["what"]
-        if self._last and what != "resumed":
-            self.worked += max(0, entry["time"] - self._last) / 1000  # the clock may have been set back
-        self._last = entry["time"]
+        if self._latest and what != "resumed":
+            self.worked += max(0, entry["time"] - self._latest) / 1000  # the clock may have been set back
         self._latest = max(self._latest, entry["time"])
         if what == "begin":
             self.begin = entry
@@ -168,7 +166,7 @@ class Journal:
         good = 0
         with self.path.open("rb") as lines:
             for line in lines:
-                if not line.endswith(b"\n") or not _is_entry(line):
+                if _entry(line) is None:
                     break
                 good += len(line)
         lost = self.path.stat().st_size - good
@@ -183,9 +181,10 @@ def entries(folder: Path) -> Iterator[Entry]:
         return
     with (folder / NAME).open("rb") as lines:
         for line in lines:
-            if not line.endswith(b"\n") or not _is_entry(line):
+            entry = _entry(line)
+            if entry is None:
                 return
-            yield json.loads(line)
+            yield entry
 
 
 def last_status(folder: Path) -> str:
@@ -193,17 +192,20 @@ def last_status(folder: Path) -> str:
     if not (folder / NAME).is_file():
         return ""
     lines = (folder / NAME).read_bytes().splitlines(keepends=True)
-    whole = (json.loads(line) for line in reversed(lines) if line.endswith(b"\n") and _is_entry(line))
+    whole = (entry for line in reversed(lines) if (entry := _entry(line)) is not None)
     last: Entry = next((entry for entry in whole if entry["what"] != "joined"), {})
     return last.get("status", "") if last.get("what") == "end" else ""
 
 
-def _is_entry(line: bytes) -> bool:
+def _entry(line: bytes) -> Entry | None:
+    """What a whole line says; None for a torn one, or one that is no entry."""
+    if not line.endswith(b"\n"):
+        return None
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(entry, dict) and "what" in entry and "time" in entry
+        return None
+    return entry if isinstance(entry, dict) and "what" in entry and "time" in entry else None
 
 
 def _identity(what: str, fields: Mapping[str, Any]) -> str:

@@ -270,7 +270,7 @@ def _client(address: str) -> "MlflowClient":
     made = MlflowClient(tracking_uri=address)
     if not address.startswith("sqlite:"):
         return made
-    database = _database(address)
+    database = file_of(address)
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{database}.lock"):  # two processes that create the tables at once both fail
         made.search_experiments(max_results=1)
@@ -282,11 +282,12 @@ def _artifact_location() -> str | None:
     address = uri()
     if address.startswith(("http:", "https:")):
         return None
-    folder = _database(address).parent if address.startswith("sqlite:") else Path.cwd()
+    folder = file_of(address).parent if address.startswith("sqlite:") else Path.cwd()
     return (folder / "mlartifacts").absolute().as_uri()
 
 
-def _database(address: str) -> Path:
+def file_of(address: str) -> Path:
+    """The file of a SQLite address."""
     return Path(unquote(address.removeprefix("sqlite:///")))
 
 

@@ -81,7 +81,7 @@ def unsent(folder: Path) -> int:
 def copied(folder: Path) -> list[Path]:
     """The artifacts in a run's folder that the store has too, with the same files of the same sizes.
 
-    None where the store is not asked, or does not answer.
+    [] where the store is not asked, or does not answer.
     """
     journal = Journal(folder)
     if store.offline() or not journal.joined:
@@ -112,11 +112,9 @@ def _same(path: Path, run: str, to: str) -> bool:
 
 def _joined(journal: Journal, position: Position) -> None:
     """A run that only its journal knows is made in the store."""
-    if not journal.joined:
-        joining.create(journal, store.named_experiment(journal.begin["experiment"]), {}, again=True)
-    elif store.find_run(journal.joined["run"]) is None:
-        logger.warning("The store has no run %s any more: everything is sent to a new one.", journal.joined["run"])
-        position.reset()
-        joining.create(journal, store.named_experiment(journal.begin["experiment"]), {}, again=True)
-    else:
+    if journal.joined and store.find_run(journal.joined["run"]) is not None:
         joining.name_unseen(journal)
+        return
+    if journal.joined:
+        joining.forget(journal, position)
+    joining.create(journal, store.named_experiment(journal.begin["experiment"]), {}, again=True)

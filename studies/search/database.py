@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 import optuna
 import sqlalchemy
@@ -20,6 +19,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from iqa import tracking
+from iqa.tracking.store import file_of, shown
 
 POSTGRES = "postgresql+psycopg://"
 CONNECT = 5  # seconds
@@ -185,13 +185,3 @@ class DatabaseAway(ValueError):
 def exists(address: str) -> bool:
     """Whether there may be tables at an address: a SQLite file that is not there would be made by looking into it."""
     return not address.startswith("sqlite:///") or file_of(address).is_file()
-
-
-def file_of(address: str) -> Path:
-    """The file of a SQLite address."""
-    return Path(unquote(address.removeprefix("sqlite:///")))
-
-
-def shown(address: str) -> str:
-    """The address without its password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", address)

@@ -6,9 +6,11 @@ from contextlib import closing
 import optuna
 from optuna.trial import FrozenTrial
 
+from iqa.tracking.store import shown
+
 from . import choices
 from .claims import Desk, again
-from .database import Database, exists, held, patiently, shown
+from .database import Database, exists, held, patiently
 from .order import Order, differences, drawn
 
 GRACE = 120  # seconds of silence after which a worker counts as dead, unless the command says another number
