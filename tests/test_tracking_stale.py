@@ -63,6 +63,8 @@ def test_the_next_command_ends_what_a_killed_process_left_and_its_own_command_go
 def test_a_living_process_s_run_is_never_ended_however_long_it_was_silent():
     with process("stay") as living:
         run = living.stdout.readline().strip()
+        while "iqa.heartbeat" not in tracking.row(run).tags:  # its own first one, which two must not write at once
+            time.sleep(0.05)
         store.client().set_tag(run, "iqa.heartbeat", "1")
         assert not tracking.reap() and tracking.row(run).status == "RUNNING"
         living.kill()
