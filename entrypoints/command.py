@@ -4,9 +4,9 @@ import argparse
 import errno
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from .progress import Progress
@@ -141,9 +141,9 @@ def sentence(error: Exception) -> str:
         return str(error)
     if error.errno not in FULL:
         return f"{error.filename}: {error.strerror.lower()}. Give a path that is there and that you may use."
-    place = os.path.dirname(os.path.abspath(error.filename))
-    free = shutil.disk_usage(place).free if os.path.isdir(place) else 0
-    return f"{error.filename} cannot be written ({error.strerror}; {free} bytes are free there): make room for it."
+    from iqa import checkpoint
+
+    return f"{checkpoint.unwritten(Path(error.filename).absolute(), error)}: make room for it."
 
 
 def stage(name: str, description: str | None, argv: list[str] | None) -> int:

@@ -53,7 +53,7 @@ def write(folder: Path, tree: dict[str, Any], kind: str) -> Path:
         _put_in_place(temporary, folder)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError(_no_room(folder, error)) from error
+        raise CheckpointError(f"{unwritten(folder, error)}: the last one is kept.") from error
     return folder
 
 
@@ -278,7 +278,8 @@ def _steps(folder: Path) -> list[int]:
     return sorted((int(match[1]) for match in found if match), reverse=True)
 
 
-def _no_room(folder: Path, error: OSError) -> str:
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+def unwritten(path: Path, error: OSError) -> str:
+    """What could not be written, why, and what is free on its disk; the caller adds the remedy."""
+    nearest = next(place for place in (path, *path.parents) if place.exists())
     free = shutil.disk_usage(nearest).free
-    return f"{folder} cannot be written ({error.strerror or error}; {free} bytes are free there): the last one is kept."
+    return f"{path} cannot be written ({error.strerror or error}; {free:,} bytes are free there)"

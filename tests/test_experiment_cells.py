@@ -77,7 +77,7 @@ def test_a_journal_that_takes_no_end_says_so_and_the_store_is_told_what_happened
 
     def full(self, what, **fields):
         if what == "end" or "iqa.reason" in fields.get("values", {}):
-            raise JournalError("journal.jsonl cannot be written (no room; 0 bytes are free there).")
+            raise JournalError("journal.jsonl cannot be written (no room; 0 bytes are free there): make room for it.")
         append(self, what, **fields)
 
     with monkeypatch.context() as disk:

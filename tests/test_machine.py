@@ -164,11 +164,14 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="libgomp alone says how it waits")
-@pytest.mark.parametrize(("given", "said"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
-def test_torchs_workers_wait_without_spinning_unless_one_asks_for_it(given, said):
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")]
+)
+def test_torchs_workers_spin_shortly_unless_one_asks_for_something_else(given, spins):
+    told = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in told}
     command = [sys.executable, "-c", "import iqa, torch"]
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment | {"OMP_DISPLAY_ENV": "true"} | given
+        command, capture_output=True, text=True, env=environment | {"OMP_DISPLAY_ENV": "verbose"} | given
     )
-    assert f"OMP_WAIT_POLICY = '{said}'" in done.stderr
+    assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr

@@ -164,7 +164,7 @@ def test_holes_show_their_command_or_their_reason_in_both_forms(store, tmp_path)
     store.rows[store.rows.index(failed)] = replace(failed, status="FAILED", tags=tags)
     store.run("evaluate", "baseline", 0).metrics["test/optics/srcc"] = math.nan
     command = "mlflow run . -e finetune -P seed=1"
-    written = store.build(tmp_path / "out", commands={report.describe("finetune", "pretrained", 1): command})
+    written = store.build(tmp_path / "out", commands={report.titled("finetune", "pretrained", 1): command})
     assert set(written.missing) == {command, "mlflow run . -P preset=smoke -P experiment=toy"}
     for text in (written.html.read_text(), written.markdown.read_text().replace("\\_", "_")):
         assert command in text

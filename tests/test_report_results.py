@@ -132,7 +132,7 @@ def test_arms_that_predict_alike_are_equal_and_not_better(store):
 
 def test_a_cell_without_its_run_shows_the_command_that_fills_it(store):
     store.without("finetune", "pretrained", 1)
-    commands = {report.describe("finetune", "pretrained", 1): "this command"}
+    commands = {report.titled("finetune", "pretrained", 1): "this command"}
     found = main(store, commands=commands)[1]
     assert found["to fill"] == "this command"
     assert float(found["Seeds"]) == 2

@@ -8,7 +8,6 @@ its file's digest, so that what has changed since is decoded instead.
 import mmap
 import os
 import re
-import shutil
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from iqa import images, machine
+from iqa import checkpoint, images, machine
 from iqa.datasets.contents import cache_folder
 from iqa.datasets.manifest import DataError
 
@@ -97,11 +96,8 @@ def fill(name: str, files: dict[str, Path], size: str, resample: str) -> Filled:
         try:
             end = _append(data, index, end, missing, size, resample)
         except OSError as error:
-            free = shutil.disk_usage(folder).free
-            raise DataError(
-                f"{data} cannot be written ({error.strerror or error}; {free:,} bytes are free there): make room, or "
-                "set IQA_CACHE to another disk; the same command goes on"
-            ) from error
+            remedy = "make room, or set IQA_CACHE to another disk; the same command goes on"
+            raise DataError(f"{checkpoint.unwritten(data, error)}: {remedy}") from error
     return Filled(data, len(files) - len(missing), len(missing), end)
 
 

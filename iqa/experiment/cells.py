@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from iqa import checkpoint, datasets, encoders, machine, tracking
+from iqa import checkpoint, datasets, encoders, machine, report, tracking
 from iqa.config import NO_PART_OF_THE_RESULT, STAGES, fingerprint, flatten, load
 from iqa.datasets.contents import file_digest
 from iqa.experiment import code
@@ -31,9 +31,7 @@ class Cell:
     @property
     def title(self) -> str:
         """As the run is called: stage, arm, seed and fold where there are any."""
-        parts = [self.tags.get("arm", ""), self.stage]
-        parts += [f"{name} {self.tags[name]}" for name in ("seed", "fold") if self.tags.get(name)]
-        return " ".join(part for part in parts if part)
+        return report.titled(self.stage, *(self.tags.get(name, "") for name in ("arm", "seed", "fold")))
 
 
 Show = Callable[[Cell, str, int, dict[str, float]], None]  # what the console does with a run's page and record

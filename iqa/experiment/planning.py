@@ -11,7 +11,7 @@ from iqa.config import STAGES, flatten
 from iqa.experiment import running
 from iqa.experiment.cells import Cell
 from iqa.experiment.matrix import Plan
-from iqa.experiment.running import Choice, Outcome
+from iqa.experiment.running import Choice, Outcome, Place
 
 SAME = ("data.name", "model.encoder", "degrade.crop", "degrade.levels", "crops.size", "targets.names")  # set the pace
 
@@ -33,8 +33,8 @@ def lines(plan: Plan, choice: Choice) -> Iterator[str]:
     done = {title for title, key in outcome.placed.items() if key in outcome.done}
     yield f"{plan.experiment.name}: {plan.experiment.title} (preset {plan.preset})"
     for stage in STAGES:
-        of_stage = [title for title in places if f" {stage} seed " in title]
-        ready = sum(title in done for title in of_stage)
+        of_stage = [place for place in places if place.stage == stage]
+        ready = sum(place.title in done for place in of_stage)
         yield f"  {stage:9} {len(of_stage):4} places, {ready} done"
     shared = len(outcome.placed) - len(set(outcome.placed.values()))
     if shared:
@@ -56,22 +56,22 @@ def commands(plan: Plan, choice: Choice, said: Sequence[str]) -> Iterator[str]:
     """
     places, outcome = survey(plan, choice)
     done, seen = {title for title, key in outcome.placed.items() if key in outcome.done}, set[str]()
-    for title in places:
+    for title in [place.title for place in places]:
         key = outcome.placed.get(title, title)
         if title not in done and key not in seen:
             seen.add(key)
             yield shlex.join(["iqa", "main", *said, f"--only={title}"])
 
 
-def survey(plan: Plan, choice: Choice) -> tuple[list[str], Outcome]:
-    """The titles of all places, and which of their cells are finished; nothing is computed."""
+def survey(plan: Plan, choice: Choice) -> tuple[list[Place], Outcome]:
+    """All places, and which of their cells are finished; nothing is computed."""
     outcome = running.steps(plan, lambda cell, found: running.settle(cell, found, lambda _: None, choice))
-    return list(running.titles(plan)), outcome
+    return list(running.places(plan)), outcome
 
 
-def _missing(places: Sequence[str], outcome: Outcome, stage: str) -> int:
+def _missing(places: Sequence[Place], outcome: Outcome, stage: str) -> int:
     """Cells of a stage to compute, a shared one once; one that cannot be keyed yet counts by its place."""
-    keys = {outcome.placed.get(title, title) for title in places if f" {stage} seed " in title}
+    keys = {outcome.placed.get(place.title, place.title) for place in places if place.stage == stage}
     return len(keys - set(outcome.done))
 
 

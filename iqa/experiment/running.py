@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from iqa import instants, report, tracking
 from iqa.experiment import cells
@@ -82,9 +83,10 @@ def part(plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice) 
             attempt(cell, None, outcome, show)
 
     outcome = steps(plan, settled)
-    wanted = [title for title in titles(plan) if any(fnmatchcase(title, one) for one in patterns(choice.only))]
+    titles = [place.title for place in places(plan)]
+    wanted = [title for title in titles if any(fnmatchcase(title, one) for one in patterns(choice.only))]
     if not wanted:
-        raise ValueError(f"--only={choice.only} names no cell: there are {', '.join(list(titles(plan))[:6])}, …")
+        raise ValueError(f"--only={choice.only} names no cell: there are {', '.join(titles[:6])}, …")
     outcome.waiting = [title for title in wanted if title not in outcome.placed]
     return outcome
 
@@ -130,14 +132,12 @@ def steps(plan: Plan, settled: Callable[[Cell, Outcome], object]) -> Outcome:
     """Every arm × seed × fold: pretrain (shared by the arms that agree on it), fine-tune, evaluate."""
     outcome = Outcome()
     cells.data_digest.cache_clear()
-    for seed in plan.experiment.seeds:
-        for arm in plan.experiment.arms:
-            for fold in plan.experiment.parts:
-                for cell in chain(plan, arm, seed, fold, outcome):
-                    outcome.placed[cell.title] = cell.key
-                    if cell.key not in outcome.done and cell.key not in {one.key for one in outcome.cells}:
-                        outcome.cells.append(cell)
-                        settled(cell, outcome)
+    for seed, arm, fold in corners(plan):
+        for cell in chain(plan, arm, seed, fold, outcome):
+            outcome.placed[cell.title] = cell.key
+            if cell.key not in outcome.done and cell.key not in {one.key for one in outcome.cells}:
+                outcome.cells.append(cell)
+                settled(cell, outcome)
     return outcome
 
 
@@ -163,14 +163,30 @@ def chain(plan: Plan, arm: str, seed: int, fold: str, outcome: Outcome) -> Itera
         yield cells.cell("evaluate", plan.evaluation(model), tags | {"seed": str(seed)})
 
 
-def titles(plan: Plan) -> Iterator[str]:
-    """The title of every place in the matrix, in the order of `steps`."""
-    for seed in plan.experiment.seeds:
-        for arm, told in plan.experiment.arms.items():
-            for fold in plan.experiment.parts:
-                stages = ["pretrain"] * (told.pretrain is not None) + ["finetune"]
-                stages += ["evaluate"] * (fold == plan.experiment.parts[0])
-                yield from (f"{arm} {stage} seed {seed}" + (f" fold {fold}" if fold else "") for stage in stages)
+class Place(NamedTuple):
+    """Where a cell stands in the matrix; fold is "" where there are none."""
+
+    stage: str
+    arm: str
+    seed: int
+    fold: str
+
+    @property
+    def title(self) -> str:
+        return report.titled(*self)
+
+
+def places(plan: Plan) -> Iterator[Place]:
+    """Every place in the matrix, in the order of `steps`."""
+    for seed, arm, fold in corners(plan):
+        stages = ["pretrain"] * (plan.experiment.arms[arm].pretrain is not None) + ["finetune"]
+        stages += ["evaluate"] * (fold == plan.experiment.parts[0])
+        yield from (Place(stage, arm, seed, fold) for stage in stages)
+
+
+def corners(plan: Plan) -> Iterator[tuple[int, str, str]]:
+    """Seeds × arms × folds."""
+    return product(plan.experiment.seeds, plan.experiment.arms, plan.experiment.parts)
 
 
 def patterns(text: str) -> list[str]:

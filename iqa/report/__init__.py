@@ -7,6 +7,6 @@ building (the files), provenance and links, checking and bundle, pairing and dif
 
 from iqa.report.building import Report, build
 from iqa.report.checking import check, check_bundle, pack
-from iqa.report.evidence import ReportError, describe
+from iqa.report.evidence import ReportError, titled
 
-__all__ = ["Report", "ReportError", "build", "check", "check_bundle", "describe", "pack"]
+__all__ = ["Report", "ReportError", "build", "check", "check_bundle", "pack", "titled"]

@@ -53,7 +53,7 @@ def build(
 
     history(run id, key) → [(step, value)]; fetch(run id, artifact path) → local file, OSError or ValueError if there
     is none; url(run id) → the run's page; experiment: name, preset, demonstration, arms {arm: {"title",
-    "pretrain"}}, seeds, contrasts, data, targets, commands {describe(stage, arm, seed): command}, notes; also title,
+    "pretrain"}}, seeds, contrasts, data, targets, commands {titled(stage, arm, seed): command}, notes; also title,
     command (of the whole experiment) and failed (sentences).
     """
     evidence = _checked(rows, history, fetch, experiment)

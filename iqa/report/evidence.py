@@ -105,15 +105,15 @@ class Evidence:
             return {title: by_id[run] for title, run in told.items() if run in by_id}
         kinds = ("stage", "arm", "seed", "fold")
         places = [tuple(str(row.tags.get(kind, "")) for kind in kinds) for row in finished]
-        return {describe(*place): row for place, row in zip(places, finished, strict=True)}
+        return {titled(*place): row for place, row in zip(places, finished, strict=True)}
 
     def run(self, stage: str, arm: str, seed: int, fold: str | None = None) -> Row | None:
         """A cell's run, in the first fold if none is named; pretraining is the one that fine-tuning started from."""
         place = self.folds[0] if fold is None else fold
-        own = self.cells.get(describe(stage, arm, seed, place))
+        own = self.cells.get(titled(stage, arm, seed, place))
         if stage != "pretrain":
             return own
-        tuned = self.cells.get(describe("finetune", arm, seed, place))
+        tuned = self.cells.get(titled("finetune", arm, seed, place))
         weights = str(tuned.params.get("model.weights", "")) if tuned else ""
         return next((row for row in self.ranked if weights.startswith(f"runs:/{row.run_id}")), own)
 
@@ -135,7 +135,7 @@ class Evidence:
         if "pretrain" in declared:
             return declared["pretrain"] not in (None, False)
         commands = self.experiment.get("commands", {})
-        return any(self.run("pretrain", arm, s) or describe("pretrain", arm, s) in commands for s in self.seeds)
+        return any(self.run("pretrain", arm, s) or titled("pretrain", arm, s) in commands for s in self.seeds)
 
     def stage_of(self, dataset: str) -> str:
         """The stage that tests on `dataset`: fine-tuning on its own data, evaluation on all others."""
@@ -144,7 +144,7 @@ class Evidence:
     def command(self, stage: str, arm: str, seed: int, fold: str = "") -> str:
         """What fills this cell: its own command, or the experiment's, which reuses whatever is finished."""
         commands = self.experiment.get("commands", {})
-        return commands.get(describe(stage, arm, seed, fold)) or self.whole
+        return commands.get(titled(stage, arm, seed, fold)) or self.whole
 
     @property
     def whole(self) -> str:
@@ -165,7 +165,7 @@ class Evidence:
     ) -> Predictions | Undefined:
         """A model's answers, or why they are not there (its run must have finished)."""
         row = self.run(stage, arm, seed, fold)
-        assert row is not None, f"no finished run of {describe(stage, arm, seed)}"
+        assert row is not None, f"no finished run of {titled(stage, arm, seed)}"
         artifact = kind.format(dataset)
         try:
             path = self.fetch(row.run_id, artifact)
@@ -174,9 +174,10 @@ class Evidence:
             return Undefined(f"{artifact} of run {row.run_id} cannot be read ({error})", (row.run_id,))
 
 
-def describe(stage: str, arm: str, seed: int | str, fold: str = "") -> str:
-    """The description of a cell: the key of `experiment["commands"]` and `experiment["runs"]`."""
-    return f"{arm} {stage} seed {seed}" + (f" fold {fold}" if fold else "")
+def titled(stage: str, arm: str = "", seed: int | str = "", fold: str = "") -> str:
+    """What a cell and its run are called, from as much as there is: a key of `experiment["commands"]` and ["runs"]."""
+    named = [f"{name} {value}" for name, value in (("seed", seed), ("fold", fold)) if value != ""]
+    return " ".join(part for part in (arm, stage, *named) if part)
 
 
 def tested(dataset: str, measure: str) -> str:

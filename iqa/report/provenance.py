@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from iqa.report.document import Block, Cell, Code, Paragraph, Section, Table, Text, say
-from iqa.report.evidence import FINISHED, Evidence, Row, describe, duration
+from iqa.report.evidence import FINISHED, Evidence, Row, duration, titled
 
 REFERENCES = (
     "QualiCLIP: Agnolucci et al., Quality-Aware Image-Text Alignment for Opinion-Unaware Image Quality Assessment, "
@@ -113,7 +113,7 @@ def _repeated(evidence: Evidence) -> list[Paragraph]:
         if row.status == FINISHED
     ]
     return [
-        Paragraph(say(f"{describe(*place)} has {times} finished runs; the newest is shown."), "item")
+        Paragraph(say(f"{titled(*place)} has {times} finished runs; the newest is shown."), "item")
         for place, times in sorted(Counter(keys).items(), key=str)
         if times > 1 and place[0] and place[1]
     ]

@@ -9,7 +9,6 @@ unfinished run went on. Numbers that JSON lacks are written NaN and Infinity, as
 import json
 import logging
 import os
-import shutil
 import threading
 import time
 import uuid
@@ -110,8 +109,9 @@ class Journal:
             except OSError as error:
                 if self.path.exists():
                     os.truncate(self.path, before)
-                free = shutil.disk_usage(self.path.parent).free
-                raise JournalError(f"{self.path} cannot be written ({error}; {free} bytes are free there).") from error
+                from iqa import checkpoint
+
+                raise JournalError(f"{checkpoint.unwritten(self.path, error)}: make room for it.") from error
             self._learn(entry)
 
     def sync(self) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,12 +75,10 @@ def release(folder: Path, lock: "FileLock") -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> ValueError:
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(nearest).free
-    return ValueError(
-        f"{folder} cannot be written ({error.strerror or error}; {free} bytes are free there): make room or make it "
-        "writable, or set IQA_RUNS to another folder."
-    )
+    from iqa import checkpoint
+
+    refused = checkpoint.unwritten(folder, error)
+    return ValueError(f"{refused}: make room or make it writable, or set IQA_RUNS to another folder.")
 
 
 def _holder(folder: Path) -> str:
