@@ -107,14 +107,21 @@ def overrides(words: list[str]) -> dict[str, str]:
     return values
 
 
-def ended(work: Callable[[], int | None]) -> int:
-    """Do the work; errors that a user can mend become sentences, and how it ended the exit code."""
+def ready() -> None:
+    """What a process of ours begins with: what it says and what it does when it is asked to stop."""
     from iqa import tracking
 
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("iqa").setLevel(logging.INFO)
     tracking.handle_signals()
+
+
+def ended(work: Callable[[], int | None]) -> int:
+    """Do the work; errors that a user can mend become sentences, and how it ended the exit code."""
+    from iqa import tracking
+
+    ready()
     try:
         return work() or 0
     except tracking.Stopped as stop:

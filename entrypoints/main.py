@@ -6,19 +6,25 @@ from typing import Any
 from . import command
 from .progress import Progress
 
+AT_ONCE = "cells computed side by side; one a GPU, without one as many as cores and memory carry"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the experiment; 0 when every step finished, 1 when one failed (the others and the report are there)."""
 
     def work() -> int:
         said = command.said("main", argv)
-        plan, choice, _ = command.planned(__doc__, argv)
-        from iqa import experiment, tracking
+        plan, choice, given = command.planned(__doc__, argv, at_once=AT_ONCE)
+        from iqa import experiment, machine, tracking
 
         tracking.reach()
+        at_once = machine.at_once(command.whole("at_once", given.at_once, 0), plan.device)
         if choice.only:
             return ended(experiment.part(plan, show=Progress(), say=print, choice=choice))
-        report, outcome = experiment.run(plan, command=said, show=Progress(), say=print, choice=choice)
+        show = Progress()
+        report, outcome = experiment.run(
+            plan, command=said, show=show, say=print, choice=choice, at_once=at_once, ready=command.ready
+        )
         command.announce(report, outcome)
         print(f"next: {'iqa sync, when the store can be reached' if tracking.offline() else 'mlflow ui'}")
         return ended(outcome)

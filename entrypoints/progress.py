@@ -1,5 +1,6 @@
 """What the console says of a stage at work: where its run is, then one line for each record."""
 
+import multiprocessing
 import time
 from typing import Any
 
@@ -25,9 +26,10 @@ class Progress:
         if cell.title != self.title:
             self.title, self.first, self.began = cell.title, number, time.monotonic()
             print(f"{cell.title}: {page}", flush=True)
+        lead = f"  {cell.title}  " if multiprocessing.parent_process() else "  "  # side by side with others
         words = [f"{word} {told(name, record[name])}" for name, word in WORDS.items() if name in record]
         words += [f"{name.removeprefix('test/')} {value:.4f}" for name, value in record.items() if final(name)]
-        print("  ".join([f"  {number}/{total}", *words, *self.left(number, total)]), flush=True)
+        print(lead + "  ".join([f"{number}/{total}", *words, *self.left(number, total)]), flush=True)
 
     def left(self, number: int, total: int) -> list[str]:
         """How long still, from the second record on: the first one's beginning nobody saw."""

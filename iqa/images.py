@@ -7,6 +7,7 @@ import tempfile
 import warnings
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -69,14 +70,7 @@ def read(
         raise ImageError(f"{name} cannot be opened ({reason}): check the path and its permissions") from error
     with handle:
         try:
-            with Image.open(handle, formats=FORMATS) as picture:
-                _check_header(picture, name, max_pixels)
-                if picture.format == "PNG":  # whose checksums load() does not look at
-                    picture.verify()
-            handle.seek(0)
-            with Image.open(handle, formats=FORMATS) as picture:
-                picture.load()  # verify() would accept a truncated JPEG
-                return _tensor(_resized(_rgb(_upright(picture), name), name, size, resample))
+            return _decoded(handle, name, max_pixels, size, resample)
         except ImageError:
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -86,6 +80,17 @@ def read(
         except _DECODER_ERRORS as error:
             reason = str(error) or type(error).__name__
             raise ImageError(f"{name} is damaged ({reason}): replace it, or leave it out") from error
+
+
+def _decoded(handle: IO[bytes], name: str, max_pixels: int, size: str, resample: str) -> Tensor:
+    with Image.open(handle, formats=FORMATS) as picture:
+        _check_header(picture, name, max_pixels)
+        if picture.format == "PNG":  # whose checksums load() does not look at
+            picture.verify()
+    handle.seek(0)
+    with Image.open(handle, formats=FORMATS) as picture:
+        picture.load()  # verify() would accept a truncated JPEG
+        return _tensor(_resized(_rgb(_upright(picture), name), name, size, resample))
 
 
 def target(width: int, height: int, size: str) -> tuple[int, int]:

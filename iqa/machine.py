@@ -17,6 +17,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 LARGEST, TOP_PAD = 2**31 - 1, 256 << 20  # bytes
 CORES = torch.get_num_threads()  # what torch chose at the start: physical cores, or OMP_NUM_THREADS
 MIB, GIB = 2**20, 2**30
+ROOM = 4 * GIB  # for one training on a CPU: twice the demo's (measured: 1.8 GiB)
 NO_MEMORY = re.compile(  # as CUDA and MPS, the CPU's allocator and its convolutions say it
     r"out of memory|can't allocate memory|could not create a primitive$", re.IGNORECASE
 )
@@ -50,6 +51,32 @@ def threads(count: int = 0) -> int:
     chosen = count or min(CORES, cores())
     torch.set_num_threads(chosen)
     return chosen
+
+
+def at_once(asked: int = 0, name: str = "auto") -> int:
+    """How many trainings this computer carries side by side: as many as are asked for, else one a GPU of several.
+
+    Without a GPU one a core, since small models leave two threads waiting for each other (DECISIONS.md), as long as
+    each has ROOM of the memory. The same on every call, so that a command that goes on has as many threads as before.
+    """
+    chosen = device(name).type
+    if chosen == "cuda":
+        return asked or torch.cuda.device_count()
+    carried = min(cores(), int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / ROOM))
+    return asked or (max(1, carried) if chosen == "cpu" else 1)
+
+
+def share_cores(count: int) -> None:
+    """Processes that are started from now on have their part of the cores, if `count` of them work at once."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
+
+
+def take_gpu(slot: int) -> None:
+    """Of the GPUs that this process may use, leave it one: the slot's, modulo their number. Before CUDA's first use."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = [str(n) for n in range(torch.cuda.device_count())] if listed is None else listed.split(",")
+    if len(visible) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[slot % len(visible)]
 
 
 def alone() -> None:

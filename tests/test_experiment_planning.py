@@ -35,7 +35,7 @@ def planned(tmp_path):
 
 def test_arms_that_agree_share_their_cell_and_both_places_show_it(planned, home):
     plan = planned()
-    outcome = running.steps(plan, lambda cell, found: None)
+    outcome = running.found(plan, lambda line: None, running.Choice())
     assert outcome.placed["baseline finetune seed 0"] == outcome.placed["again finetune seed 0"]
     assert len(outcome.cells) == 6  # three seeds of one shared fine-tuning and one pretraining
 

@@ -175,3 +175,23 @@ def test_torchs_workers_spin_shortly_unless_one_asks_for_something_else(given, s
         command, capture_output=True, text=True, env=environment | {"OMP_DISPLAY_ENV": "verbose"} | given
     )
     assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cores", "gigabytes", "carried"), [(2, 24, 2), (16, 24, 6), (2, 3, 1), (1, 64, 1)], ids=lambda value: str(value)
+)
+def test_a_cpu_carries_a_training_a_core_as_long_as_its_memory_does(cores, gigabytes, carried, monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(machine.os, "sysconf", {"SC_PAGE_SIZE": 2**10, "SC_PHYS_PAGES": gigabytes * 2**20}.get)
+    assert machine.at_once(name="cpu") == carried
+    assert machine.at_once(5, "cpu") == 5
+
+
+@pytest.mark.parametrize(("listed", "left"), [("3,5", ["3", "5", "3"]), ("4", ["4"] * 3), ("", [""] * 3)])
+def test_each_process_has_one_of_the_gpus_that_are_there_for_it(listed, left, monkeypatch):
+    found = []
+    for slot in range(3):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+        machine.take_gpu(slot)
+        found.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert found == left

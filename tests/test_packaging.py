@@ -142,7 +142,7 @@ def test_mlproject_s_parameters_are_the_config_s_flat_names(stage):
 def test_the_other_entry_points_share_the_stages_names(name):
     own = {"preset", "experiment", "seeds", "name", "trials", "workers", "study", "folds", "arm", "sampler", "pruner"}
     own |= {"storage", "grace", "action", "cache", "count", "pictures"}
-    own |= {"treatment", "baseline", "commands", "only", "force", "accept_code", "check", "bundle"}
+    own |= {"treatment", "baseline", "commands", "only", "force", "accept_code", "at_once", "check", "bundle"}
     own |= {"offline", "folder", "yes"}
     assert set(mlproject()[name]["parameters"]) - own <= set().union(*config.FLAT.values())
 

@@ -29,7 +29,7 @@ def toy(home, photos):
     """The words of a small experiment on the toy photographs."""
     (home / "toy.yaml").write_text(FILE)
     sizes = ["--degrade.crop=32", "--finetune.crops.size=32", "--evaluate.crops.size=32"]
-    return ["--experiment=toy.yaml", f"--data={photos}", f"--targets={photos}", *SMALL, *sizes]
+    return ["--experiment=toy.yaml", "--at_once=1", f"--data={photos}", f"--targets={photos}", *SMALL, *sizes]
 
 
 def test_the_experiment_leaves_one_parent_its_steps_and_a_report(toy, capsys):

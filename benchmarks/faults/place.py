@@ -16,7 +16,14 @@ COMMON = ("--preset=smoke", "--compute.threads=1", "--device=cpu", "--batch_size
 WORDS = {  # the checkpoint interval is one step
     "pretrain": (*COMMON, "--degrade.crop=32", "--levels=3", "--families=jpeg,brightness", "--epochs=2"),
     "finetune": (*COMMON, "--crops.size=32", "--crops.grid=1", "--epochs=3"),
-    "main": (*COMMON, "--experiment=toy.yaml", "--epochs=1", "--degrade.crop=32", "--finetune.crops.size=32")
+    "main": (
+        *COMMON,
+        "--experiment=toy.yaml",
+        "--at_once=1",
+        "--epochs=1",
+        "--degrade.crop=32",
+        "--finetune.crops.size=32",
+    )
     + ("--evaluate.crops.size=32",),
 }
 

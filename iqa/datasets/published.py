@@ -131,12 +131,15 @@ def _annotations(place: Path, names: tuple[str, ...]) -> Path | None:
     level = [str(place)]
     for depth in range(DEPTH + 1):
         below: list[str] = []
-        for folder in level:
-            with os.scandir(folder) as inside:
-                for entry in inside:
-                    if entry.name.casefold() in wanted and entry.is_file():
-                        found.append((wanted[entry.name.casefold()], depth, entry.path))
-                    elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                        below.append(entry.path)
+        for entry in (entry for folder in level for entry in _entries(folder)):
+            if entry.name.casefold() in wanted and entry.is_file():
+                found.append((wanted[entry.name.casefold()], depth, entry.path))
+            elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                below.append(entry.path)
         level = sorted(below)
     return Path(min(found)[2]) if found else None
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as inside:
+        return list(inside)

@@ -17,6 +17,7 @@ from iqa.config import NO_PART_OF_THE_RESULT, STAGES, fingerprint, flatten, load
 from iqa.datasets.contents import file_digest
 from iqa.experiment import code
 from iqa.stages import stage as stage_of
+from iqa.stages.training import tell
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,10 @@ def identities(stage: str, config: Any) -> dict[str, str]:
 @cache
 def data_digest(**told: Any) -> str:
     """The digest of a data set, read once for all cells of a command (`steps` forgets the ones before it)."""
-    return datasets.load(**told).digest
+    manifest = datasets.load(**told)
+    for note in manifest.notes:
+        tell(note)
+    return manifest.digest
 
 
 def weights_identity(weights: str) -> str:

@@ -78,6 +78,11 @@ class Plan(Section):
             values |= {"optim.extra_passes": encoder_passes(giver)}
         return load("finetune", values, self.preset)
 
+    @property
+    def device(self) -> str:
+        """Where its first model is trained: auto, cpu, cuda or mps."""
+        return str(self.finetuning(next(iter(self.experiment.arms)), self.experiment.seeds[0]).compute.device)
+
     def evaluation(self, model: str) -> Any:
         """The evaluation of a model on the target sets."""
         return load("evaluate", self.overrides["evaluate"] | {"weights": model}, self.preset)

@@ -65,8 +65,7 @@ def commands(plan: Plan, choice: Choice, said: Sequence[str]) -> Iterator[str]:
 
 def survey(plan: Plan, choice: Choice) -> tuple[list[Place], Outcome]:
     """All places, and which of their cells are finished; nothing is computed."""
-    outcome = running.steps(plan, lambda cell, found: running.settle(cell, found, lambda _: None, choice))
-    return list(running.places(plan)), outcome
+    return list(running.places(plan)), running.found(plan, lambda _: None, choice)
 
 
 def _missing(places: Sequence[Place], outcome: Outcome, stage: str) -> int:

@@ -4,22 +4,23 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from iqa import instants, report, tracking
+from iqa import report, tracking
 from iqa.experiment import cells
 from iqa.experiment.cells import Cell, Result, Show
+from iqa.experiment.hands import Alone, Hands, Team
 from iqa.experiment.matrix import Plan
 from iqa.experiment.telling import describe
 
 logger = logging.getLogger("iqa")
 REPORTS = Path("reports")
-FAULTS = (ValueError, RuntimeError, OSError)  # what one cell may fail with and leave the others to go on
+DONE = object()
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,27 @@ class Outcome:
 
 
 def run(
-    plan: Plan, *, command: str, show: Show, say: Callable[[str], None], choice: Choice | None = None
+    plan: Plan,
+    *,
+    command: str,
+    show: Show,
+    say: Callable[[str], None],
+    choice: Choice | None = None,
+    at_once: int = 1,
+    ready: Callable[[], None] = lambda: None,
 ) -> tuple[report.Report, Outcome]:
-    """Run (or continue, or reuse) everything that the plan asks for, and write its report."""
+    """Run (or continue, or reuse) everything that the plan asks for, and write its report.
+
+    at_once: cells that are computed side by side, each in a process of its own, in which `ready` is called first.
+    """
     chosen = choice or Choice()
 
-    def settled(cell: Cell, parent: str, outcome: Outcome) -> None:
-        if not settle(cell, outcome, say, chosen) and chosen.may(cell):
-            attempt(cell, parent, outcome, show)
+    def computed(parent: str) -> Outcome:
+        outcome = Outcome()
+        with hired(at_once, parent, show, outcome, ready) as hands:
+            return steps(plan, outcome, lambda cell: settled(cell, outcome, say, chosen), hands)
 
-    return under(plan, "experiment", command, settled)
+    return under(plan, "experiment", command, computed)
 
 
 def part(plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice) -> Outcome:
@@ -77,12 +89,9 @@ def part(plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice) 
 
     Without a parent run too: many such commands run at once, and a parent's folder belongs to one.
     """
-
-    def settled(cell: Cell, outcome: Outcome) -> None:
-        if not settle(cell, outcome, say, choice) and choice.may(cell):
-            attempt(cell, None, outcome, show)
-
-    outcome = steps(plan, settled)
+    outcome = Outcome()
+    with hired(1, None, show, outcome) as hands:
+        steps(plan, outcome, lambda cell: settled(cell, outcome, say, choice), hands)
     titles = [place.title for place in places(plan)]
     wanted = [title for title in titles if any(fnmatchcase(title, one) for one in patterns(choice.only))]
     if not wanted:
@@ -96,13 +105,20 @@ def rewrite(
 ) -> tuple[report.Report, Outcome]:
     """Write the report from what is finished, and compute nothing."""
     chosen = choice or Choice()
-    return under(plan, "report", command, lambda cell, parent, outcome: settle(cell, outcome, say, chosen), fills)
+    return under(plan, "report", command, lambda parent: found(plan, say, chosen), fills)
+
+
+def found(plan: Plan, say: Callable[[str], None], choice: Choice) -> Outcome:
+    """Which cells are finished; nothing is computed."""
+    outcome = Outcome()
+    with hired(1, None, lambda *_: None, outcome) as hands:
+        return steps(plan, outcome, lambda cell: settle(cell, outcome, say, choice) or True, hands)
 
 
 def under(
-    plan: Plan, stage: str, command: str, settled: Callable[[Cell, str, Outcome], object], fills: str = ""
+    plan: Plan, stage: str, command: str, settled: Callable[[str], Outcome], fills: str = ""
 ) -> tuple[report.Report, Outcome]:
-    """Open the parent run, settle each cell, publish; fills: the command that computes what is missing."""
+    """Open the parent run, settle the cells, publish; fills: the command that computes what is missing."""
     name = plan.experiment.name
     folder = tracking.runs_folder() / f"{stage}-{identity(plan)[:12]}"
     tags = {"stage": stage, "preset": plan.preset, "experiment": name, "iqa.command": command}
@@ -110,7 +126,7 @@ def under(
     title = plan.experiment.title
     opened = tracking.open_run(stage, folder, name=name, params=params, tags=tags, description=title, reopen=True)
     with suppress(Incomplete), opened as parent:
-        outcome = steps(plan, lambda cell, outcome: settled(cell, parent.run_id, outcome))
+        outcome = settled(parent.run_id)
         written = publish(plan, outcome, parent, fills or command)
         if outcome.failed:
             raise Incomplete(f"Cells failed, and the same command tries them again: {'; '.join(outcome.failed)}")
@@ -128,17 +144,54 @@ def report_folder(plan: Plan) -> Path:
     return REPORTS / f"{plan.experiment.name}-{identity(plan)[:8]}"
 
 
-def steps(plan: Plan, settled: Callable[[Cell, Outcome], object]) -> Outcome:
-    """Every arm × seed × fold: pretrain (shared by the arms that agree on it), fine-tune, evaluate."""
-    outcome = Outcome()
+def steps(plan: Plan, outcome: Outcome, settled: Callable[[Cell], bool], hands: Hands) -> Outcome:
+    """Every arm × seed × fold: pretrain (shared by the arms that agree on it), fine-tune, evaluate.
+
+    settled: whether nothing is to be computed for a cell; the hands compute the others, and wait for each other.
+    """
     cells.data_digest.cache_clear()
-    for seed, arm, fold in corners(plan):
-        for cell in chain(plan, arm, seed, fold, outcome):
-            outcome.placed[cell.title] = cell.key
-            if cell.key not in outcome.done and cell.key not in {one.key for one in outcome.cells}:
-                outcome.cells.append(cell)
-                settled(cell, outcome)
+    going = [pursued(plan, corner, outcome, settled, hands) for corner in corners(plan)]
+    while going:
+        going = [one for one in going if next(one, DONE) is not DONE]
+        hands.wait()
     return outcome
+
+
+def pursued(
+    plan: Plan, corner: tuple[int, str, str], outcome: Outcome, settled: Callable[[Cell], bool], hands: Hands
+) -> Iterator[None]:
+    """Have a corner's cells computed one after the other; yields as long as one has to wait."""
+    seed, arm, fold = corner
+    for cell in chain(plan, arm, seed, fold, outcome):
+        outcome.placed[cell.title] = cell.key
+        if cell.key not in outcome.done and cell.key not in {one.key for one in outcome.cells}:
+            outcome.cells.append(cell)
+            if not settled(cell):
+                while not hands.free():
+                    yield
+                hands.begin(cell)
+        while hands.works_at(cell):
+            yield
+
+
+@contextmanager
+def hired(
+    count: int, parent: str | None, show: Show, outcome: Outcome, ready: Callable[[], None] = lambda: None
+) -> Iterator[Hands]:
+    """Who computes, and writes down what became of each cell; a failure stays the cell's own."""
+
+    def ended(cell: Cell, what: Result | str) -> None:
+        if isinstance(what, Result):
+            outcome.done[cell.key] = what
+        else:
+            outcome.failed.append(f"{cell.title}: {what}")
+            logger.error("%s failed: %s", cell.title, what)
+
+    if count == 1:
+        yield Alone(parent, show, ended)
+    else:
+        with Team(count, parent, show, ended, ready) as team:
+            yield team
 
 
 def chain(plan: Plan, arm: str, seed: int, fold: str, outcome: Outcome) -> Iterator[Cell]:
@@ -198,6 +251,11 @@ def matches(cell: Cell, text: str) -> bool:
     return any(one == "all" or fnmatchcase(cell.title, one) for one in patterns(text))
 
 
+def settled(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Choice) -> bool:
+    """Whether nothing is to be computed for a cell: it is reused, or not chosen."""
+    return settle(cell, outcome, say, choice) or not choice.may(cell)
+
+
 def settle(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Choice) -> bool:
     """Reuse the finished run of a cell, if there is one and it is not to be computed again."""
     found = None if choice.again(cell) else cells.finished(cell, choice.accept_code)
@@ -206,17 +264,6 @@ def settle(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Cho
         say(f"{cell.title}: finished already, reused (run {found.run_id}{by})")
         outcome.done[cell.key] = found
     return found is not None
-
-
-def attempt(cell: Cell, parent: str | None, outcome: Outcome, show: Show) -> None:
-    """Compute a cell; a failure is written down and stays this cell's own."""
-    tracking.stop_if_asked()
-    try:
-        outcome.done[cell.key] = cells.compute(cell, parent=parent, show=show)
-        instants.reached("between-stages")
-    except FAULTS as error:
-        outcome.failed.append(f"{cell.title}: {error}")
-        logger.error("%s failed: %s", cell.title, error)
 
 
 def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.Report:

@@ -1,6 +1,7 @@
 """Every figure of the report, from histories and predictions; `plots` draws, this file decides what is drawn."""
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
@@ -113,15 +114,13 @@ def ordering(evidence: Evidence) -> Figure | Paragraph:
     families, arms = ordering_families(evidence), evidence.pretrained
     values: dict[str, dict[str, list[float]]] = {}
     data, rows = [], []
-    for arm in arms:
-        for seed in evidence.seeds:
-            row = evidence.run("pretrain", arm, seed)
-            for family in families if row else ():
-                value = row.metrics.get(f"final/ordering/{family}") if row else None
-                if row and value is not None and np.isfinite(value):
-                    values.setdefault(evidence.title(arm), {}).setdefault(family, []).append(value)
-                    data.append((arm, seed, family, float(value)))
-                    rows.append(row)
+    ran = [(arm, seed, row) for arm in arms for seed in evidence.seeds if (row := evidence.run("pretrain", arm, seed))]
+    for (arm, seed, row), family in product(ran, families):
+        value = row.metrics.get(f"final/ordering/{family}")
+        if value is not None and np.isfinite(value):
+            values.setdefault(evidence.title(arm), {}).setdefault(family, []).append(value)
+            data.append((arm, seed, family, float(value)))
+            rows.append(row)
     if not data:
         return _hole(evidence, "pretrain", arms, "Held-out ordering accuracy by family")
     alt = f"Dot plot of ordering accuracy for the families {', '.join(families)}; every seed of every arm is a dot."

@@ -1,6 +1,7 @@
 """Figures of what models learned and where they look: t-SNE, attention, ranking, gains by family, ablation bars."""
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -136,19 +137,18 @@ def by_family(evidence: Evidence, target: str) -> Figure | None:
 
     found: dict[str, dict[str, list[float]]] = {}
     data, rows = [], []
-    for arm in evidence.arms:
-        for seed in evidence.seeds:
-            row = evidence.run("evaluate", arm, seed)
-            answer = evidence.predictions("evaluate", arm, seed, target) if row else None
-            if row is None or not isinstance(answer, Predictions):
-                continue
-            for family in sorted({str(name) for name in answer.families if name and name != "reference"}):
-                at = answer.families == family
-                value = metrics.srcc(answer.values[at], answer.scores[at])
-                if np.isfinite(value):
-                    found.setdefault(evidence.title(arm), {}).setdefault(family, []).append(value)
-                    data.append((arm, seed, family, value))
-                    rows.append(row.run_id)
+    for arm, seed in product(evidence.arms, evidence.seeds):
+        row = evidence.run("evaluate", arm, seed)
+        answer = evidence.predictions("evaluate", arm, seed, target) if row else None
+        if row is None or not isinstance(answer, Predictions):
+            continue
+        for family in sorted({str(name) for name in answer.families if name and name != "reference"}):
+            at = answer.families == family
+            value = metrics.srcc(answer.values[at], answer.scores[at])
+            if np.isfinite(value):
+                found.setdefault(evidence.title(arm), {}).setdefault(family, []).append(value)
+                data.append((arm, seed, family, value))
+                rows.append(row.run_id)
     families = sorted({family for values in found.values() for family in values})
     if not families:
         return None

@@ -1,12 +1,12 @@
 """What both training stages share: the state that a checkpoint holds, and epochs that save, stop and resume."""
 
 import logging
+import multiprocessing
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from iqa import batches, checkpoint, datasets, encoders, instants, machine, trac
 from iqa.config import Compute, Data
 from iqa.loop import Record, Terms, fit
 
+TOLD: set[str] = set()  # what `tell` has printed
 SHOWN = 8  # differing tensors of an optimizer in an error
 
 logger = logging.getLogger("iqa")
@@ -159,10 +160,11 @@ def described(manifest: datasets.Manifest) -> dict[str, str]:
     return about | ({"deviations": "; ".join(manifest.deviations)} if manifest.deviations else {})
 
 
-@cache
 def tell(note: str) -> None:
-    """Print a line, once in this process however many cells of an experiment say it."""
-    logger.info("%s", note)
+    """Print a line, once however many cells of an experiment say it."""
+    if note not in TOLD:
+        TOLD.add(note)
+        logger.info("%s", note)
 
 
 def resume(state: State, folder: Path, device: torch.device) -> None:
@@ -239,10 +241,11 @@ def _epochs(
 
 
 def shown(steps: Iterator[Record], count: int, title: str) -> Iterator[Record]:
-    """The same records, with a bar on a terminal that is gone when they are."""
+    """The same records, with a bar on a terminal that is gone when they are; none where several processes share it."""
     from tqdm import tqdm
 
-    return iter(tqdm(steps, desc=title, total=count, unit="step", leave=False, disable=None))
+    hidden = True if multiprocessing.parent_process() else None
+    return iter(tqdm(steps, desc=title, total=count, unit="step", leave=False, disable=hidden))
 
 
 def costs(run: Any, began: float, device: torch.device) -> dict[str, float]:

@@ -2,10 +2,13 @@
 
 import ctypes
 import math
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
+from multiprocessing.connection import wait
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -37,6 +40,19 @@ def handle_signals() -> None:
     signal.signal(signal.SIGALRM, _insist)
     if sys.platform == "linux" and "MLFLOW_RUN_ID" in os.environ:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def leave_with_parent() -> None:
+    """In a process that another one started: ask to stop when that one is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def stop_after(hours: float) -> None:

@@ -3,12 +3,9 @@
 import hashlib
 import json
 import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -37,7 +34,7 @@ def run(order: Order, address: str, grace: int, workers: int, launch: Launch, sa
     a process of its own. Raises ValueError for bad input, before anything is written.
     """
     order.check()
-    leave_with_parent()
+    tracking.leave_with_parent()
     desk = opened(order, address, grace)
     lead = desk.database.lock(f"lead {order.study}")
     leading = patiently(lead.take)
@@ -123,7 +120,7 @@ def labour(desk: Desk, parent: str, workers: int, launch: Launch, say: Say, tick
 
 def supervise(desk: Desk, workers: int, launch: Launch, say: Say, tick: Callable[[], None]) -> None:
     """Keep so many workers going until the study is done; they stop when this process does."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, machine.cores() // workers)))
+    machine.share_cores(workers)
     team = [launch() for _ in range(workers)]
     deaths, over = 0, -1
     try:
@@ -132,12 +129,12 @@ def supervise(desk: Desk, workers: int, launch: Launch, say: Say, tick: Callable
             tick()
             finished = sum(trial.state.is_finished() for trial in desk.trials())
             deaths, over = (0, finished) if finished > over else (deaths, over)
-            for member in [one for one in team if not one.is_alive()]:
-                team.remove(member)
-                killed = (member.exitcode or 0) < 0
-                deaths += killed
-                if killed and deaths <= DEATHS * workers:
-                    say(f"a worker was killed by {signal.Signals(-(member.exitcode or 0)).name}: another one starts")
+            gone = [one for one in team if not one.is_alive()]
+            team = [one for one in team if one not in gone]
+            for ending in [one.exitcode or 0 for one in gone if (one.exitcode or 0) < 0]:
+                deaths += 1
+                if deaths <= DEATHS * workers:
+                    say(f"a worker was killed by {signal.Signals(-ending).name}: another one starts")
                     team.append(launch())
             time.sleep(LOOK)
     finally:
@@ -147,19 +144,6 @@ def supervise(desk: Desk, workers: int, launch: Launch, say: Say, tick: Callable
             member.join()
     if not desk.done():
         raise ValueError("The workers have left before the study was done; what they say of it stands above.")
-
-
-def leave_with_parent() -> None:
-    """In a worker that another process started: ask to stop when that one is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def published(desk: Desk) -> bool:

@@ -1,0 +1,129 @@
+"""Cells side by side: the same weights, one death costs one cell, and nothing is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from benchmarks import toys
+from benchmarks.faults.trace import weights
+from iqa import experiment, tracking
+
+ROOT = Path(__file__).parent.parent
+SMALL = {"device": "cpu", "batch_size": "6", "epochs": "2", "compute.threads": "1"}
+SIZES = {"degrade.crop": "32", "finetune.crops.size": "32", "finetune.crops.grid": "1", "evaluate.crops.size": "32"}
+
+
+@pytest.fixture
+def plan(home, photos):
+    """A small experiment of two seeds: ten cells."""
+    (home / "toy.yaml").write_text(toys.EXPERIMENT.replace("seeds: [0]", "seeds: [0, 1]"))
+    sets = {"data": str(photos), "targets": str(photos)}
+    return experiment.plan("toy.yaml", "", "", SMALL | SIZES | sets)
+
+
+def silent(*_):
+    """Show nothing; a lambda could not be sent to another process."""
+
+
+def run(plan, at_once, ready=tracking.handle_signals):
+    return experiment.run(plan, command="test", show=silent, say=lambda line: None, at_once=at_once, ready=ready)[1]
+
+
+@pytest.mark.processes
+def test_cells_side_by_side_are_those_that_one_process_computes(plan, monkeypatch):
+    together = run(plan, 2)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "alone")
+    monkeypatch.setenv("IQA_RUNS", "alone")
+    alone = run(plan, 1)
+    assert weights(Path("runs")) == weights(Path("alone")) and len(weights(Path("alone"))) == 12
+    assert len(together.done) == len(alone.done) == 10 and not together.failed
+
+
+def die_once(marker):
+    """Kill this process, unless another one has died before."""
+    tracking.handle_signals()
+    try:
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.processes
+def test_a_process_that_is_killed_costs_its_own_cell_and_the_next_command_computes_it(plan, home):
+    outcome = run(plan, 2, partial(die_once, str(home / "died")))
+    assert len(outcome.failed) == 1 and "its process was killed by SIGKILL" in outcome.failed[0]
+    assert len(outcome.done) in (7, 8, 9)  # without what would have come after it
+    assert "RUNNING" not in {row.status for row in tracking.rows()}
+    assert len(run(plan, 2).done) == 10
+
+
+@pytest.fixture
+def command(plan, home, photos, monkeypatch):
+    """Starts the experiment as a command in a session of its own, and waits until two cells are at work."""
+    words = [f"--{name}={value}" for name, value in (SMALL | SIZES).items()]
+    words = [sys.executable, "-m", "entrypoints.main", "--experiment=toy.yaml", "--at_once=2", *words]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    started = []
+
+    def start(*more):
+        out = (home / f"out-{len(started)}.txt").open("w")
+        sets = [f"--data={photos}", f"--targets={photos}"]
+        started.append(
+            subprocess.Popen([*words, *sets, *more], stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        )
+        out.close()
+        return started[-1]
+
+    yield start
+    for process in started:
+        for pid in members(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def members(session):
+    """The processes of a session that are not dead."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, its = file.read_text().rpartition(")")[2].split()[:4]
+        except (OSError, ValueError):
+            continue
+        if int(its) == session and state not in "ZX":
+            found.append(int(file.parent.name))
+    return found
+
+
+def until(condition, seconds=100):
+    """Wait for something that has to happen."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+def at_work():
+    return sum(row.status == "RUNNING" and row.tags["stage"] == "finetune" for row in tracking.rows())
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(sys.platform != "linux", reason="counts processes in /proc")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 128 + 15), (signal.SIGKILL, -9)])
+def test_a_command_that_ends_early_leaves_no_process_and_goes_on(command, number, code):
+    first = command()
+    until(lambda: at_work() == 2)
+    os.kill(first.pid, number)
+    assert first.wait(timeout=10) == code
+    until(lambda: not members(first.pid), seconds=10)
+    if number == signal.SIGTERM:
+        assert "RUNNING" not in {row.status for row in tracking.rows()}
+    assert command().wait(timeout=200) == 0
+    rows = tracking.rows()
+    assert {row.status for row in rows} == {"FINISHED"} and len(rows) == 11
