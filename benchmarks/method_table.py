@@ -67,15 +67,20 @@ def fold_of(
     fold: int, given: argparse.Namespace, rest: dict[str, str], said: str
 ) -> tuple[list[Tuned], dict[str, str]]:
     """Run one fold of the experiment, or look at it; its finished fine-tuning runs, and the arms' titles."""
-    from iqa import experiment, tracking
+    from entrypoints import command
+    from entrypoints.progress import Progress
+    from iqa import experiment, machine, tracking
 
     split = {"protocol": f"kfold-{FOLDS}", "data.fold": str(fold)}
     plan = experiment.plan("method", given.preset, given.seeds, rest | split)
-    show = lambda title, number, record: print(f"fold {fold}: {title}  {number}", flush=True)  # noqa: E731
+    at_once = machine.at_once(name=plan.device)
     if given.look:
         _, outcome = experiment.rewrite(plan, command=said, fills=said, say=lambda line: None)
     else:
-        _, outcome = experiment.run(plan, command=said, show=show, say=print)
+        print(f"fold {fold}", flush=True)
+        _, outcome = experiment.run(
+            plan, command=said, show=Progress(), say=print, at_once=at_once, ready=command.ready
+        )
     for sentence in outcome.failed:
         print(f"failed: {sentence}", file=sys.stderr)
     tuned = [cell for cell in outcome.cells if cell.stage == "finetune" and cell.key in outcome.done]
