@@ -44,7 +44,7 @@ def test_without_a_store_a_command_ends_with_a_remedy(away, photos, capsys):
 def test_the_whole_experiment_and_its_report_go_offline_and_sync_sends_them(away, photos, home, monkeypatch, capsys):
     (home / "toy.yaml").write_text(toys.EXPERIMENT)
     sizes = ["--degrade.crop=32", "--finetune.crops.size=32", "--evaluate.crops.size=32"]
-    words = ["--experiment=toy.yaml", f"--data={photos}", f"--targets={photos}", *SMALL[1:], *sizes]
+    words = ["--experiment=toy.yaml", "--at_once=1", f"--data={photos}", f"--targets={photos}", *SMALL[1:], *sizes]
     assert main.main([*words, "--offline"]) == 0
     assert "iqa sync" in capsys.readouterr().out
     assert main.main([*words, "--offline=true"]) == 0  # everything is reused

@@ -56,12 +56,14 @@ def die_once(marker):
 
 
 @pytest.mark.processes
-def test_a_process_that_is_killed_costs_its_own_cell_and_the_next_command_computes_it(plan, home):
+def test_a_process_that_is_killed_costs_its_own_cell_and_the_next_command_computes_it(plan, home, monkeypatch):
     outcome = run(plan, 2, partial(die_once, str(home / "died")))
     assert len(outcome.failed) == 1 and "its process was killed by SIGKILL" in outcome.failed[0]
     assert len(outcome.done) in (7, 8, 9)  # without what would have come after it
     assert "RUNNING" not in {row.status for row in tracking.rows()}
+    monkeypatch.setenv("IQA_RUNS", "others")  # the process that they are forked from began before this
     assert len(run(plan, 2).done) == 10
+    assert list(Path("others").glob("finetune-*"))
 
 
 @pytest.fixture

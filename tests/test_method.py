@@ -149,6 +149,7 @@ def test_equal_compute_spends_the_pretrainings_passes_on_more_epochs(photos, hom
     (home / "toy.yaml").write_text(EQUAL)
     words = [
         "--experiment=toy.yaml",
+        "--at_once=1",
         f"--data={photos}",
         f"--targets={photos}",
         "--compute.threads=1",

@@ -1,6 +1,7 @@
 """Who computes the cells: this process, one after the other, or several processes side by side."""
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class Team:
         tracking.stop_if_asked()
         slot = min(self.slots)
         answer, told = self.context.Pipe(duplex=False)
-        words = (cell, self.parent, self.show, slot, self.ready, frozenset(training.TOLD), told)
+        words = (cell, self.parent, self.show, slot, self.ready, dict(os.environ), frozenset(training.TOLD), told)
         process = self.context.Process(target=_life, args=words, name=cell.title)
         process.start()
         told.close()
@@ -139,10 +140,13 @@ def _life(
     show: Show,
     slot: int,
     ready: Callable[[], None],
+    environment: dict[str, str],
     told: frozenset[str],
     answer: Connection,
 ) -> None:
-    """A process from its beginning to its answer."""
+    """A process from its beginning to its answer; it was forked from one that may be older than its environment."""
+    os.environ.clear()
+    os.environ.update(environment)
     ready()
     tracking.leave_with_parent()
     training.TOLD.update(told)
