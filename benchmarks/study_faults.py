@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STUDY = "faults"
 GRACE = 6  # seconds
 EPOCH = 0.4  # seconds
+ASLEEP = 60  # seconds that a worker is stopped at most
 PATIENCE = 900  # seconds for a study to end
 
 
@@ -147,10 +148,12 @@ def asleep(place: Place) -> Count:
     computed(place, 2)
     sleeper.send_signal(signal.SIGSTOP)
     other = place.start(2)
-    until(lambda: any(note["pid"] == other.pid for note in study_toy.notes()))
+    free = happened(lambda: any(note["pid"] == other.pid for note in study_toy.notes()), ASLEEP)
     sleeper.send_signal(signal.SIGCONT)
     ended = place.finish(other) and place.finish(sleeper)
-    return verdict("stopped past its grace time and woken", place, 2, ended)
+    found = verdict("stopped past its grace time and woken", place, 2, ended)
+    waited = "it was stopped with a database's lock, for which the other one waited"
+    return found if free else replace(found, note=f"{found.note} {waited}".strip())
 
 
 def last_dies(place: Place) -> Count:
@@ -194,11 +197,18 @@ def computed(place: Place, epochs: int) -> None:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for something that has to happen."""
-    end = time.monotonic() + PATIENCE
+    if not happened(condition, PATIENCE):
+        raise TimeoutError("What the fault waits for did not happen.")
+
+
+def happened(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether something happens within this time."""
+    end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError("What the fault waits for did not happen.")
+            return False
         time.sleep(0.05)
+    return True
 
 
 def alive(pid: int) -> bool:
