@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 import torch
 
 from benchmarks import postgres, study_toy
+from benchmarks.faults.warm import until
 from iqa import images, tracking
 from studies import search
 
@@ -33,7 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 STUDY = "faults"
 GRACE = 6  # seconds
 EPOCH = 0.4  # seconds
-ASLEEP = 60  # seconds that a worker is stopped at most
+ASLEEP = 180  # seconds that a worker is stopped at most
+LOOK = 0.05  # seconds
 PATIENCE = 900  # seconds for a study to end
 
 
@@ -148,12 +149,12 @@ def asleep(place: Place) -> Count:
     computed(place, 2)
     sleeper.send_signal(signal.SIGSTOP)
     other = place.start(2)
-    free = happened(lambda: any(note["pid"] == other.pid for note in study_toy.notes()), ASLEEP)
+    went_on = until(lambda: any(note["pid"] == other.pid for note in study_toy.notes()), ASLEEP, LOOK)
     sleeper.send_signal(signal.SIGCONT)
     ended = place.finish(other) and place.finish(sleeper)
     found = verdict("stopped past its grace time and woken", place, 2, ended)
-    waited = "it was stopped with a database's lock, for which the other one waited"
-    return found if free else replace(found, note=f"{found.note} {waited}".strip())
+    waited = f"the other worker did nothing in the {ASLEEP} s for which the first was stopped"
+    return found if went_on else replace(found, held=0, note=f"{waited}; {found.note}")
 
 
 def last_dies(place: Place) -> Count:
@@ -192,23 +193,8 @@ def verdict(fault: str, place: Place, trials: int, ended: bool) -> Count:
 
 def computed(place: Place, epochs: int) -> None:
     """Wait until so many epochs were computed."""
-    until(lambda: len(study_toy.notes()) >= epochs)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that has to happen."""
-    if not happened(condition, PATIENCE):
+    if not until(lambda: len(study_toy.notes()) >= epochs, PATIENCE, LOOK):
         raise TimeoutError("What the fault waits for did not happen.")
-
-
-def happened(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether something happens within this time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def alive(pid: int) -> bool:

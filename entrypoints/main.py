@@ -19,9 +19,9 @@ def main(argv: list[str] | None = None) -> int:
 
         tracking.reach()
         at_once = machine.at_once(command.whole("at_once", given.at_once, 0), plan.device)
-        if choice.only:
-            return ended(experiment.part(plan, show=Progress(), say=print, choice=choice))
         show = Progress()
+        if choice.only:
+            return ended(experiment.part(plan, show=show, say=print, choice=choice))
         report, outcome = experiment.run(
             plan, command=said, show=show, say=print, choice=choice, at_once=at_once, ready=command.ready
         )

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,10 @@ import pytest
 
 from benchmarks import toys
 from benchmarks.faults.trace import weights
+from benchmarks.faults.warm import session, until
 from iqa import experiment, tracking
+from iqa.experiment import running
+from iqa.experiment.cells import Cell, Result
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"device": "cpu", "batch_size": "6", "epochs": "2", "compute.threads": "1"}
@@ -45,6 +47,45 @@ def test_cells_side_by_side_are_those_that_one_process_computes(plan, monkeypatc
     assert len(together.done) == len(alone.done) == 10 and not together.failed
 
 
+class OneAtATime:
+    """Hands of one place, which finish what they do when they are waited for."""
+
+    def __init__(self, outcome):
+        self.outcome, self.busy, self.begun = outcome, None, []
+
+    def free(self):
+        return self.busy is None
+
+    def works_at(self, cell):
+        return self.busy is cell or (self.busy is not None and self.busy.key == cell.key)
+
+    def begin(self, cell):
+        self.busy = cell
+        self.begun.append(cell.key)
+
+    def wait(self):
+        if self.busy is not None:
+            self.outcome.done[self.busy.key] = Result(self.busy.key, reused=False)
+            self.busy = None
+
+
+def test_arms_that_share_a_cell_wait_for_it_wherever_it_is_and_go_on(monkeypatch):
+    """Also where it waits for a free place when the second arm comes to it."""
+
+    def chain(plan, arm, seed, fold, outcome):
+        for key in {"first": ["other"], "second": ["shared", "b"], "third": ["shared", "c"]}[arm]:
+            yield Cell("finetune", None, key, {"arm": arm, "cell": key})
+            if key not in outcome.done:
+                return
+
+    monkeypatch.setattr(running, "chain", chain)
+    monkeypatch.setattr(running, "corners", lambda plan: [(0, arm, "") for arm in ("first", "second", "third")])
+    outcome = running.Outcome()
+    hands = OneAtATime(outcome)
+    running.steps(None, outcome, lambda cell: False, hands)
+    assert sorted(hands.begun) == ["b", "c", "other", "shared"] and len(outcome.done) == 4
+
+
 def die_once(marker):
     """Kill this process, unless another one has died before."""
     tracking.handle_signals()
@@ -68,7 +109,7 @@ def test_a_process_that_is_killed_costs_its_own_cell_and_the_next_command_comput
 
 @pytest.fixture
 def command(plan, home, photos, monkeypatch):
-    """Starts the experiment as a command in a session of its own, and waits until two cells are at work."""
+    """Starts the experiment as a command in a session of its own."""
     words = [f"--{name}={value}" for name, value in (SMALL | SIZES).items()]
     words = [sys.executable, "-m", "entrypoints.main", "--experiment=toy.yaml", "--at_once=2", *words]
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -85,30 +126,9 @@ def command(plan, home, photos, monkeypatch):
 
     yield start
     for process in started:
-        for pid in members(process.pid):
+        for pid in session(process.pid):
             os.kill(pid, signal.SIGKILL)
         process.wait()
-
-
-def members(session):
-    """The processes of a session that are not dead."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, its = file.read_text().rpartition(")")[2].split()[:4]
-        except (OSError, ValueError):
-            continue
-        if int(its) == session and state not in "ZX":
-            found.append(int(file.parent.name))
-    return found
-
-
-def until(condition, seconds=100):
-    """Wait for something that has to happen."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 def at_work():
@@ -120,10 +140,10 @@ def at_work():
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 128 + 15), (signal.SIGKILL, -9)])
 def test_a_command_that_ends_early_leaves_no_process_and_goes_on(command, number, code):
     first = command()
-    until(lambda: at_work() == 2)
+    assert until(lambda: at_work() == 2, 100)
     os.kill(first.pid, number)
     assert first.wait(timeout=10) == code
-    until(lambda: not members(first.pid), seconds=10)
+    assert until(lambda: not session(first.pid), 10)
     if number == signal.SIGTERM:
         assert "RUNNING" not in {row.status for row in tracking.rows()}
     assert command().wait(timeout=200) == 0

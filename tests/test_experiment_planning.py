@@ -51,7 +51,7 @@ def test_every_run_carries_the_declarations_hash_which_words_do_not_change(plann
 
 def test_folds_are_places_of_their_own_split_inside_both_stages_and_targets_see_the_first(planned):
     plan = planned(5)
-    titles = [place.title for place in running.places(plan)]
+    titles = [place.title for place in matrix.places(plan)]
     assert sum(" finetune " in title for title in titles) == 3 * 3 * 5
     assert sum(" evaluate " in title for title in titles) == 3 * 3
     for told in (plan.finetuning("baseline", 0, fold="3"), plan.pretraining("pretrained", 0, "3")):

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from optuna.trial import TrialState
 
 from benchmarks import postgres, study_toy
+from benchmarks.faults.warm import until
 from iqa import tracking
 from studies.search import claims, database
 from studies.search.database import Database, held
@@ -46,14 +46,6 @@ def toy(home, photos, monkeypatch):
             process.wait()
 
 
-def until(condition, seconds=100):
-    """Wait for something that has to happen."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
-
-
 def trials(name="encoder_lr_ratio-smoke"):
     with closing(Database(os.environ["OPTUNA_STORAGE"], 60, claims.again)) as database:
         return optuna.load_study(study_name=name, storage=database.storage).trials
@@ -70,7 +62,7 @@ def statuses():
 @pytest.mark.processes
 def test_a_killed_worker_s_trial_is_done_again_once_from_its_checkpoint(toy):
     first = toy("--trials=3")
-    until(lambda: len(epochs()) >= 6)  # amid the second trial
+    assert until(lambda: len(epochs()) >= 6, 100)  # amid the second trial
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     second = toy("--trials=3")
@@ -260,7 +252,7 @@ def test_workers_make_exactly_the_trials_asked_for_through_a_kill_and_an_outage(
         "title: Toy\npreset: smoke\nseeds: [0]\narms:\n  pretrained: {title: P, pretrain: {families: jpeg}}\n"
     )
     process = toy("--trials=5", "--workers=2", "--arm=pretrained", "--experiment=toy.yaml", "--grace=30")
-    until(lambda: len({note["pid"] for note in epochs()}) >= 2)
+    assert until(lambda: len({note["pid"] for note in epochs()}) >= 2, 100)
     os.kill(epochs()[-1]["pid"], signal.SIGKILL)
     if storage is not None:
         storage.restart(pause=1)

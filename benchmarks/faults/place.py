@@ -23,8 +23,8 @@ WORDS = {  # the checkpoint interval is one step
         "--epochs=1",
         "--degrade.crop=32",
         "--finetune.crops.size=32",
-    )
-    + ("--evaluate.crops.size=32",),
+        "--evaluate.crops.size=32",
+    ),
 }
 
 

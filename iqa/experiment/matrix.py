@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import yaml
 from pydantic import Field, ValidationError
 
-from iqa import datasets
+from iqa import datasets, report
 from iqa.config import FLAT, STAGES, UNSET, ConfigError, Section, field_names, load, read_preset, unknown
 from iqa.experiment.declaration import Ablation, Claim, Contrast, Group, faults_of
 
@@ -93,6 +95,32 @@ class Plan(Section):
 
         split = {"data.protocol": f"kfold-{self.experiment.folds}", "data.fold": fold} if fold else {}
         return full(self.overrides[stage]) | full(arm) | split | {"seed": seed}
+
+
+class Place(NamedTuple):
+    """Where a cell stands in the matrix; fold is "" where there are none."""
+
+    stage: str
+    arm: str
+    seed: int
+    fold: str
+
+    @property
+    def title(self) -> str:
+        return report.titled(*self)
+
+
+def places(plan: Plan) -> Iterator[Place]:
+    """Every place in the matrix, in the order in which an experiment comes to them."""
+    for seed, arm, fold in corners(plan):
+        stages = ["pretrain"] * (plan.experiment.arms[arm].pretrain is not None) + ["finetune"]
+        stages += ["evaluate"] * (fold == plan.experiment.parts[0])
+        yield from (Place(stage, arm, seed, fold) for stage in stages)
+
+
+def corners(plan: Plan) -> Iterator[tuple[int, str, str]]:
+    """Seeds × arms × folds."""
+    return product(plan.experiment.seeds, plan.experiment.arms, plan.experiment.parts)
 
 
 def encoder_passes(pretraining: Any) -> int:

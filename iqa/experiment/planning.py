@@ -8,10 +8,10 @@ from typing import Any
 
 from iqa import datasets, stages, statistics, tracking
 from iqa.config import STAGES, flatten
-from iqa.experiment import running
+from iqa.experiment import matrix, running
 from iqa.experiment.cells import Cell
-from iqa.experiment.matrix import Plan
-from iqa.experiment.running import Choice, Outcome, Place
+from iqa.experiment.matrix import Place, Plan
+from iqa.experiment.running import Choice, Outcome
 
 SAME = ("data.name", "model.encoder", "degrade.crop", "degrade.levels", "crops.size", "targets.names")  # set the pace
 
@@ -65,7 +65,7 @@ def commands(plan: Plan, choice: Choice, said: Sequence[str]) -> Iterator[str]:
 
 def survey(plan: Plan, choice: Choice) -> tuple[list[Place], Outcome]:
     """All places, and which of their cells are finished; nothing is computed."""
-    return list(running.places(plan)), running.found(plan, lambda _: None, choice)
+    return list(matrix.places(plan)), running.found(plan, lambda _: None, choice)
 
 
 def _missing(places: Sequence[Place], outcome: Outcome, stage: str) -> int:

@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from iqa import report, tracking
 from iqa.experiment import cells
 from iqa.experiment.cells import Cell, Result, Show
 from iqa.experiment.hands import Alone, Hands, Team
-from iqa.experiment.matrix import Plan
+from iqa.experiment.matrix import Plan, corners, places
 from iqa.experiment.telling import describe
 
 logger = logging.getLogger("iqa")
@@ -58,6 +57,10 @@ class Outcome:
     placed: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
+
+    def knows(self, cell: Cell) -> bool:
+        """Whether the cell was begun, reused or left out already."""
+        return cell.key in {one.key for one in self.cells}
 
 
 def run(
@@ -116,7 +119,7 @@ def found(plan: Plan, say: Callable[[str], None], choice: Choice) -> Outcome:
 
 
 def under(
-    plan: Plan, stage: str, command: str, settled: Callable[[str], Outcome], fills: str = ""
+    plan: Plan, stage: str, command: str, computed: Callable[[str], Outcome], fills: str = ""
 ) -> tuple[report.Report, Outcome]:
     """Open the parent run, settle the cells, publish; fills: the command that computes what is missing."""
     name = plan.experiment.name
@@ -126,7 +129,7 @@ def under(
     title = plan.experiment.title
     opened = tracking.open_run(stage, folder, name=name, params=params, tags=tags, description=title, reopen=True)
     with suppress(Incomplete), opened as parent:
-        outcome = settled(parent.run_id)
+        outcome = computed(parent.run_id)
         written = publish(plan, outcome, parent, fills or command)
         if outcome.failed:
             raise Incomplete(f"Cells failed, and the same command tries them again: {'; '.join(outcome.failed)}")
@@ -164,12 +167,13 @@ def pursued(
     seed, arm, fold = corner
     for cell in chain(plan, arm, seed, fold, outcome):
         outcome.placed[cell.title] = cell.key
-        if cell.key not in outcome.done and cell.key not in {one.key for one in outcome.cells}:
+        if not outcome.knows(cell) and settled(cell):
             outcome.cells.append(cell)
-            if not settled(cell):
-                while not hands.free():
-                    yield
-                hands.begin(cell)
+        while not outcome.knows(cell) and not hands.free():
+            yield
+        if not outcome.knows(cell):  # while this one waited, a corner that shares it may have begun it
+            outcome.cells.append(cell)
+            hands.begin(cell)
         while hands.works_at(cell):
             yield
 
@@ -214,32 +218,6 @@ def chain(plan: Plan, arm: str, seed: int, fold: str, outcome: Outcome) -> Itera
     if tuning.key in outcome.done and fold == plan.experiment.parts[0]:
         model = f"runs:/{outcome.done[tuning.key].run_id}/model"
         yield cells.cell("evaluate", plan.evaluation(model), tags | {"seed": str(seed)})
-
-
-class Place(NamedTuple):
-    """Where a cell stands in the matrix; fold is "" where there are none."""
-
-    stage: str
-    arm: str
-    seed: int
-    fold: str
-
-    @property
-    def title(self) -> str:
-        return report.titled(*self)
-
-
-def places(plan: Plan) -> Iterator[Place]:
-    """Every place in the matrix, in the order of `steps`."""
-    for seed, arm, fold in corners(plan):
-        stages = ["pretrain"] * (plan.experiment.arms[arm].pretrain is not None) + ["finetune"]
-        stages += ["evaluate"] * (fold == plan.experiment.parts[0])
-        yield from (Place(stage, arm, seed, fold) for stage in stages)
-
-
-def corners(plan: Plan) -> Iterator[tuple[int, str, str]]:
-    """Seeds × arms × folds."""
-    return product(plan.experiment.seeds, plan.experiment.arms, plan.experiment.parts)
 
 
 def patterns(text: str) -> list[str]:
