@@ -82,3 +82,28 @@ def test_a_missing_picture_an_odd_set_and_a_missing_folder_are_said(root):
     (root / "koniq" / "512x384").rename(root / "koniq" / "elsewhere")
     with pytest.raises(DataError, match="no folder '512x384' nor '1024x768': it should hold"):
         load(root)
+
+
+def test_votes_are_whole_numbers_whether_shares_or_counts_are_given(root):
+    assert list(load(root).table["votes"])[:2] == ["0 0 25 73 7", "0 3 45 47 1"]
+    (root / "koniq" / "koniq10k_distributions_sets.csv").unlink()
+    lines = [f"{name},1,2,3,4,90,100,3.5,0.5,{60 + i}" for i, name in enumerate(NAMES)]
+    other = root / "koniq" / "koniq10k_scores_and_distributions.csv"
+    other.write_text("\n".join(["image_name,c1,c2,c3,c4,c5,c_total,MOS,SD,MOS_zscore", *lines]))
+    assert set(load(root).table["votes"]) == {"1 2 3 4 90"}
+
+
+@pytest.mark.parametrize(
+    "told", ["0,0,0,0,0,105", "0,0,x,0.5,0.5,105", "0,-1,0,1,1,105", "0,0,0,0.5,0.5,", "0,0,0,1,0,0"]
+)
+def test_votes_that_cannot_be_are_unknown_and_stop_nothing(root, told):
+    file = root / "koniq" / "koniq10k_distributions_sets.csv"
+    file.write_text("\n".join([HEADER, f"{NAMES[0]},{told},77.4,0.5,training", *ROWS[1:]]))
+    assert list(load(root).table["votes"])[0] == ""
+
+
+def test_a_csv_without_votes_is_taken(root):
+    file = root / "koniq" / "koniq10k_distributions_sets.csv"
+    rows = [row.split(",") for row in (HEADER, *ROWS)]
+    file.write_text("\n".join(",".join([row[0], *row[7:]]) for row in rows))
+    assert set(load(root).table["votes"]) == {""}

@@ -26,9 +26,9 @@ claims:
 
 @pytest.fixture
 def planned(tmp_path):
-    def make(folds=0, text=FILE):
+    def make(folds=0, text=FILE, data="sample"):
         (tmp_path / "toy.yaml").write_text(text.replace("FOLDS", str(folds)))
-        return experiment.plan(str(tmp_path / "toy.yaml"), "", "", {"data": "sample"})
+        return experiment.plan(str(tmp_path / "toy.yaml"), "", "", {"data": str(data)})
 
     return make
 
@@ -56,6 +56,16 @@ def test_folds_are_places_of_their_own_split_inside_both_stages_and_targets_see_
     assert sum(" evaluate " in title for title in titles) == 3 * 3
     for told in (plan.finetuning("baseline", 0, fold="3"), plan.pretraining("pretrained", 0, "3")):
         assert (told.data.protocol, told.data.fold) == ("kfold-5", 3)
+
+
+def test_rounds_are_places_of_their_own_drawn_anew_by_a_random_protocol(planned, home, photos):
+    plan = planned(text=FILE.replace("folds: FOLDS", "rounds: 3\nprotocol: random-80-20"), data=photos)
+    titles = [place.title for place in matrix.places(plan)]
+    assert sum(" finetune " in title for title in titles) == 3 * 3 * 3
+    assert sum(" evaluate " in title for title in titles) == 3 * 3 and "baseline finetune seed 0 round 2" in titles
+    for told in (plan.finetuning("baseline", 0, fold="round 2"), plan.pretraining("pretrained", 0, "round 2")):
+        assert (told.data.protocol, told.data.round) == ("random-80-20", 2)
+    assert any("3 re-splits share their images" in line for line in planning.decidable(plan))
 
 
 def test_only_and_force_choose_by_title(planned):
@@ -99,6 +109,8 @@ def test_a_pattern_that_names_no_cell_is_refused(planned, home):
         ("baseline: tuned}", "baseline: tunde}", "did you mean 'tuned'"),
         ("contrast: pretraining", "contrast: pretaining", "did you mean 'pretraining'"),
         ("folds: FOLDS", "folds: 3", "5 folds, or not"),
+        ("folds: FOLDS", "rounds: 11", "2 to 10 re-splits"),
+        ("folds: FOLDS", "folds: 5\nrounds: 3", "by one of them"),
         ("  tuned: {", "  baseline: {", "also an arm"),
     ],
 )

@@ -19,6 +19,7 @@ class Entry:
     group: str = ""
     family: str = ""
     level: int = -1
+    votes: str = ""  # as in a manifest
     line: int = 0  # of the file with the scores; 0 = none
 
 
@@ -152,6 +153,7 @@ def _table(entries: list[Entry], known: dict[str, Content], score_range: tuple[f
         "group": [entry.group for entry in entries],
         "family": [entry.family for entry in entries],
         "level": [entry.level for entry in entries],
+        "votes": [entry.votes for entry in entries],
         "digest": [known[entry.path].digest for entry in entries],
         "width": [known[entry.path].width for entry in entries],
         "height": [known[entry.path].height for entry in entries],

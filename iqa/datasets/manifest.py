@@ -28,6 +28,7 @@ COLUMNS = {  # name → dtype
     "digest": "str",  # sha256 of the file, hex
     "width": "int64",  # of the upright picture; -1 unknown
     "height": "int64",
+    "votes": "str",  # how many people gave each grade, the worst first: "0 3 25 70 7"; "" unknown
     "size": "str",  # input size, as images.target reads it; "" native
 }
 FAULTS_SHOWN = 20  # a folder of the wrong name would otherwise print thousands

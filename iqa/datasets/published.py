@@ -54,10 +54,14 @@ def located(published: Published, root: str) -> Path | None:
     return next((file for place in places if (file := _annotations(place, published.annotations))), None)
 
 
-def rows(path: Path, columns: Sequence[str], notes: list[str]) -> tuple[Lines, list[str]]:
-    """The lines of a csv by the names in `columns` (in any letter case), and the faults of those left out."""
+def rows(path: Path, columns: Sequence[str], notes: list[str], also: Sequence[str] = ()) -> tuple[Lines, list[str]]:
+    """The lines of a csv by the names in `columns` (in any letter case), and the faults of those left out.
+
+    also: columns that are taken where all of them are there.
+    """
     header, lines = sheet.cells(path, notes)
-    return by_column(path, header, lines, columns)
+    there = {name.casefold() for name in header}
+    return by_column(path, header, lines, [*columns, *(also if there.issuperset(also) else ())])
 
 
 def by_column(path: Path, header: list[str], lines: list, columns: Sequence[str]) -> tuple[Lines, list[str]]:

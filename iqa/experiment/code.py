@@ -16,7 +16,7 @@ def digest(stage: str) -> str:
     """
     hasher = hashlib.sha256()
     for file in sorted(modules(PACKAGE / "stages" / f"{stage}.py")):
-        hasher.update(f"{file.relative_to(PACKAGE)}\n{ast.dump(stripped(parsed(file)))}\n".encode())
+        hasher.update(f"{file.relative_to(PACKAGE)}\n{read(file)[0]}\n".encode())
     return hasher.hexdigest()
 
 
@@ -28,8 +28,15 @@ def modules(file: Path) -> set[Path]:
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            waiting += imported(parsed(module), module)
+            waiting += read(module)[1]
     return found
+
+
+@cache  # the stages share most of their modules
+def read(file: Path) -> tuple[str, list[Path]]:
+    """A module's syntax tree without docstrings, as text, and the files of iqa that it imports."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return ast.dump(stripped(tree)), imported(tree, file)
 
 
 def imported(tree: ast.Module, file: Path) -> list[Path]:
@@ -59,7 +66,3 @@ def stripped(tree: ast.Module) -> ast.Module:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:]
     return tree
-
-
-def parsed(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from iqa.config import Section, unknown
 if TYPE_CHECKING:
     from iqa.experiment.matrix import Experiment
 
-FOLDS = (0, 5)  # protocols that datasets can split by
+FOLDS, ROUNDS = (0, 5), 10  # protocols that datasets can split by, and the most draws of a random one
 
 
 class Group(Section):
@@ -54,10 +54,14 @@ class Ablation(Section):
 
 
 def faults_of(experiment: "Experiment") -> list[str]:
-    """A sentence for every name that nothing bears, and for folds that no protocol makes."""
+    """A sentence for every name that nothing bears, and for folds and rounds that no protocol makes."""
     found = [*_names(experiment), *_spenders(experiment)]
     if experiment.folds not in FOLDS:
         found.append(f"folds: {experiment.folds}: data can be split into {FOLDS[1]} folds, or not (0).")
+    if experiment.rounds > ROUNDS or experiment.rounds == 1:
+        found.append(f"rounds: {experiment.rounds}: there are 2 to {ROUNDS} re-splits, or none (0).")
+    if experiment.folds and experiment.rounds:
+        found.append("folds and rounds: the data are split by one of them, not by both.")
     both = sorted(set(experiment.groups) & set(experiment.arms))
     found += [f"group {name} is also an arm: give it another name." for name in both]
     return found

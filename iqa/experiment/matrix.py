@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import Field, ValidationError
@@ -17,6 +17,7 @@ from iqa.experiment.declaration import Ablation, Claim, Contrast, Group, faults_
 FOLDER = Path("experiments")  # of the project, where people add their own
 INSTALLED = [parent / "experiments" for parent in Path(__file__).parents[1:3]]  # in a wheel, in a checkout
 SHARED = {"smoke": "demo", "frugal": "paper"}  # presets that run another one's arms
+ROUND = "round "  # begins the name of a part that is a re-split; folds are bare numbers
 MOST_SEEDS = 10_000  # and each of them below that: an experiment is listed whole
 FEWER = {"frugal": (0, 1, 2)}  # and with fewer seeds than the file says
 
@@ -38,6 +39,8 @@ class Experiment(Section):
     preset: str
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
     folds: Annotated[int, Field(ge=0)] = 0  # kfold-N on the experiment's own data; the folds are the sets
+    rounds: Annotated[int, Field(ge=0)] = 0  # or so many random re-splits of it, which share images
+    protocol: Literal["random-70-10-20", "random-80-20"] = "random-70-10-20"  # of the rounds
     arms: Annotated[dict[str, Arm], Field(min_length=1)]
     groups: dict[str, Group] = {}
     contrasts: tuple[Contrast, ...] = ()
@@ -54,8 +57,14 @@ class Experiment(Section):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The folds by number, or one part without a name."""
-        return tuple(map(str, range(self.folds))) or ("",)
+        """The folds by number, "round 0", …, or one part without a name."""
+        return tuple(map(str, range(self.folds))) or tuple(f"{ROUND}{k}" for k in range(self.rounds)) or ("",)
+
+    def turn(self, part: str) -> dict[str, Any]:
+        """How the data are split for one of the parts."""
+        if part.startswith(ROUND):
+            return {"data.protocol": self.protocol, "data.round": part.removeprefix(ROUND)}
+        return {"data.protocol": f"kfold-{self.folds}", "data.fold": part} if part else {}
 
 
 class Plan(Section):
@@ -93,12 +102,11 @@ class Plan(Section):
         def full(values: dict[str, Any]) -> dict[str, Any]:
             return {FLAT[stage].get(name, name): value for name, value in values.items()}
 
-        split = {"data.protocol": f"kfold-{self.experiment.folds}", "data.fold": fold} if fold else {}
-        return full(self.overrides[stage]) | full(arm) | split | {"seed": seed}
+        return full(self.overrides[stage]) | full(arm) | self.experiment.turn(fold) | {"seed": seed}
 
 
 class Place(NamedTuple):
-    """Where a cell stands in the matrix; fold is "" where there are none."""
+    """Where a cell stands in the matrix; fold is one of the experiment's parts."""
 
     stage: str
     arm: str

@@ -144,6 +144,9 @@ def decidable(plan: Plan) -> Iterator[str]:
     sets = {f"test part of {tuning.data.name}": [_units(plan, fold) for fold in experiment.parts]}
     sets |= {"mean over targets": [_counted(one) for one in stages.targets(plan.evaluation(""))]}
     for what, units in sets.items():
+        if experiment.rounds and len(units) > 1:
+            yield f"{what}: {len(units)} re-splits share their images, and what they can find is not told"
+            continue
         if min(units) < 2:
             yield f"{what}: one unit says nothing about other images"
             continue

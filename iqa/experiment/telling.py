@@ -14,6 +14,7 @@ def describe(plan: Plan, outcome: "Outcome", command: str) -> dict[str, Any]:
     """The experiment as `report.build` takes it: plain values only, so that a bundle can carry them."""
     experiment = plan.experiment
     tuning = plan.finetuning(next(iter(experiment.arms)), experiment.seeds[0], fold=experiment.parts[0])
+    data = datasets.load(**tuning.data.model_dump())
     done = {title: outcome.done[key] for title, key in outcome.placed.items() if key in outcome.done}
     return {
         "name": experiment.name,
@@ -25,11 +26,12 @@ def describe(plan: Plan, outcome: "Outcome", command: str) -> dict[str, Any]:
         "arms": {name: {"title": arm.title, "pretrain": arm.pretrain} for name, arm in experiment.arms.items()},
         "groups": {name: group.model_dump(mode="json") for name, group in experiment.groups.items()},
         "seeds": list(experiment.seeds),
-        "folds": list(experiment.parts) if experiment.folds else [],
+        "folds": list(experiment.parts) if experiment.folds or experiment.rounds else [],
+        "resplit": [len(data.part(part)) for part in ("train", "test")] if experiment.rounds else [],
         "contrasts": [contrast.model_dump() for contrast in experiment.contrasts],
         "claims": [claim.model_dump() for claim in experiment.claims],
         "ablations": [table.model_dump(mode="json") for table in experiment.ablations],
-        "data": datasets.load(**tuning.data.model_dump()).name,  # as in metrics: a folder's own name
+        "data": data.name,  # as in metrics: a folder's own name
         "targets": [one.name for one in stages.targets(plan.evaluation(""))],
         "runs": {title: result.run_id for title, result in done.items()},
         "other_code": sorted({result.run_id for result in done.values() if result.other_code}),

@@ -26,7 +26,8 @@ MEANING = {
 class Comparison:
     """Treatment minus baseline on one data set, or on all targets together (`dataset` then names them all).
 
-    delta_plcc: of each seed pair; hole: what stands in the place of a value; mark: only where something is decided.
+    delta_plcc: of each seed pair; hole: what stands in the place of a value; mark: only where something is decided;
+    rounds: the random re-splits that it is a mean of, 0 where it is none.
     """
 
     name: str
@@ -40,6 +41,11 @@ class Comparison:
     contrast: statistics.Contrast | None = None
     hole: Atom | None = None
     mark: str = ""
+    rounds: int = 0
+
+    @property
+    def statistic(self) -> str:
+        return "Nadeau–Bengio" if self.rounds else "crossed"
 
     @property
     def found(self) -> statistics.Contrast:
@@ -94,12 +100,14 @@ def delta_srcc(comparison: Comparison) -> Number:
     if not comparison.has_interval:
         return Number((found.delta,), "{0:+.4f}", comparison.runs, what)
     values, parts = (found.delta, found.low, found.high), ("mean", "low", "high")
-    return Number(values, "{0:+.4f} [{1:+.4f}, {2:+.4f}]", comparison.runs, f"{what}, 95% crossed interval", parts)
+    what = f"{what}, 95% {comparison.statistic} interval"
+    return Number(values, "{0:+.4f} [{1:+.4f}, {2:+.4f}]", comparison.runs, what, parts)
 
 
 def _pairs(comparison: Comparison) -> str:
     pairs = len(comparison.seeds)
     words = f"{pairs} seed pair{'s' if pairs != 1 else ''}"
+    words += f" × {comparison.rounds} re-splits" if comparison.rounds else ""
     if comparison.has_interval:
         return words
     return f"{words}, no interval" + ("" if pairs == 1 else f": {comparison.found.why.rstrip('.')}")
@@ -135,7 +143,17 @@ def compared(
             return replace(bare, hole=hole)
         ours, theirs = [[one.without(without) for one in side if isinstance(one, Predictions)] for side in sides]
         found.append(_measured(replace(bare, seeds=tuple(seeds)), ours, theirs))
-    return found[0] if len(found) == 1 else _mean_of(found)
+    return found[0] if len(found) == 1 else _mean_of(found, evidence.resplit)
+
+
+def over_folds(contrasts: Sequence[statistics.Contrast], resplit: tuple[int, int] | None = None) -> statistics.Contrast:
+    """The contrasts of several sets as one: a macro mean, or Nadeau's and Bengio's of re-splits that share images.
+
+    resplit: images of the training and of the test part of a re-split.
+    """
+    if resplit is None or any(math.isnan(one.delta) for one in contrasts):
+        return statistics.macro(contrasts)
+    return statistics.nadeau_bengio([one.delta for one in contrasts], *resplit)
 
 
 def _measured(bare: Comparison, ours: Sequence[Predictions], theirs: Sequence[Predictions]) -> Comparison:
@@ -161,9 +179,9 @@ def together(targets: Sequence[Comparison]) -> Comparison:
     return replace(_mean_of(targets), dataset=" + ".join(one.dataset for one in targets), kind="cross")
 
 
-def _mean_of(sets: Sequence[Comparison]) -> Comparison:
-    """The macro mean of comparisons of the same two arms."""
-    bare = replace(sets[0], contrast=None, hole=None)
+def _mean_of(sets: Sequence[Comparison], resplit: tuple[int, int] | None = None) -> Comparison:
+    """The mean of comparisons of the same two arms on several sets, or on several re-splits of one."""
+    bare = replace(sets[0], contrast=None, hole=None, rounds=len(sets) if resplit else 0)
     hole = next((one.hole for one in sets if one.hole is not None), None)
     if hole is not None:
         return replace(bare, seeds=(), delta_plcc=(), hole=hole)
@@ -175,7 +193,7 @@ def _mean_of(sets: Sequence[Comparison]) -> Comparison:
         bare,
         runs=tuple(dict.fromkeys(run for one in sets for run in one.runs)),
         delta_plcc=tuple(np.mean([one.delta_plcc for one in sets], axis=0).tolist()),
-        contrast=statistics.macro([one.found for one in sets]),
+        contrast=over_folds([one.found for one in sets], resplit),
     )
 
 

@@ -85,6 +85,12 @@ class Evidence:
         """The folds of its own data by name; one without a name where it is not split into folds."""
         return [str(fold) for fold in self.experiment.get("folds", ())] or [""]
 
+    @property
+    def resplit(self) -> tuple[int, int] | None:
+        """Images of the training and of the test part where the folds are random re-splits, which share images."""
+        told = self.experiment.get("resplit")
+        return (int(told[0]), int(told[1])) if told else None
+
     def title(self, name: str) -> str:
         """Of an arm, or of a group of arms."""
         told = self.experiment["arms"].get(name) or self.experiment.get("groups", {}).get(name, {})
@@ -176,7 +182,7 @@ class Evidence:
 
 def titled(stage: str, arm: str = "", seed: int | str = "", fold: str = "") -> str:
     """What a cell and its run are called, from as much as there is: a key of `experiment["commands"]` and ["runs"]."""
-    named = [f"{name} {value}" for name, value in (("seed", seed), ("fold", fold)) if value != ""]
+    named = [f"seed {seed}" if seed != "" else "", f"fold {fold}" if fold.isdigit() else fold]
     return " ".join(part for part in (arm, stage, *named) if part)
 
 

@@ -6,36 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from iqa import statistics
-from iqa.report.claims import Comparison, delta_srcc, mismatch, sentence
+from iqa.report.claims import Comparison, delta_srcc, mismatch, over_folds, sentence
 from iqa.report.document import Cell, Number, Paragraph, Quoted, Section, Table, Text, Undefined, say, slug
-from iqa.report.evidence import Evidence, count, duration, mean, one, tested
+from iqa.report.evidence import Evidence, by_seed, count, duration, mean, one, spread, tested
+from iqa.report.peers import PEERS, TRAINED_ON, letter, quotations
 from iqa.report.predictions import Predictions
-
-# Published numbers (trained on KonIQ-10k; SRCC, PLCC per test set). None was re-run here.
-TRAINED_ON = "koniq"
-_DEQA = "DeQA-Score, table 3"
-_SEED = "an earlier attempt on subsets, selected on test"
-
-Scores = dict[str, tuple[str, str]]
-
-
-def _peer(koniq: str, spaq: str, kadid: str, agiqa: str) -> Scores:
-    """ "srcc/plcc" of each set, "" where nothing was published."""
-    given = {"koniq": koniq, "spaq": spaq, "kadid": kadid, "agiqa": agiqa}
-    return {name: (text.split("/")[0], text.split("/")[1]) for name, text in given.items() if text}
-
-
-PEERS: dict[str, tuple[Scores, str]] = {
-    "HyperIQA": (_peer("0.906/0.917", "0.788/0.791", "0.468/0.506", "0.640/0.702"), _DEQA),
-    "MUSIQ": (_peer("0.929/0.924", "0.863/0.868", "0.556/0.575", "0.630/0.722"), _DEQA),
-    "MANIQA": (_peer("0.834/0.849", "0.758/0.768", "0.465/0.499", "0.636/0.723"), _DEQA),
-    "CLIP-IQA+": (_peer("0.895/0.909", "0.864/0.866", "0.654/0.653", "0.685/0.736"), _DEQA),
-    "Q-Align": (_peer("0.940/0.941", "0.887/0.886", "0.684/0.674", "0.735/0.772"), _DEQA),
-    "DeQA-Score": (_peer("0.941/0.953", "0.896/0.895", "0.687/0.694", "0.729/0.809"), _DEQA),
-    "ARNIQA (self-supervised)": (_peer("0.864/0.876", "0.845/0.855", "0.699/0.686", ""), "its paper (WACV 2024)"),
-    "Swin-B + HyperIQA head": (_peer("0.9378/0.9485", "0.8698/0.8709", "0.5412/0.5591", "0.6484/0.6830"), _SEED),
-    "Previous best": (_peer("0.9343/0.9463", "", "", ""), _SEED),
-}
 
 MAIN = ("Model", "SRCC", "SRCC 95%", "PLCC", "Seeds", "Training time", "Source")
 FURTHER = {"krcc": "KRCC", "plcc_logistic": "PLCC, logistic", "rmse": "RMSE"}
@@ -45,7 +20,8 @@ def results(evidence: Evidence, comparisons: Sequence[Comparison]) -> Section:
     """Own test set, differences, other data sets, ordering accuracy."""
     parts = [
         Section(
-            f"Main results: {evidence.own}, test part", (main_table(evidence), quotations(), further_table(evidence))
+            f"Main results: {evidence.own}, test part",
+            (main_table(evidence), quotations(), further_table(evidence), ceiling(evidence)),
         ),
         Section("Does pretraining help?", _improvement(evidence, comparisons)),
     ]
@@ -71,17 +47,6 @@ def main_table(evidence: Evidence, quoted: bool = True) -> Table:
     return Table("main", caption, MAIN, tuple(rows), stack=True)
 
 
-def letter(source: str) -> str:
-    """The mark of a quoted source: a, b, c in the order of PEERS."""
-    return chr(ord("a") + list(dict.fromkeys(source for _, source in PEERS.values())).index(source))
-
-
-def quotations() -> Paragraph:
-    """Where the quoted numbers were published."""
-    sources = dict.fromkeys(source for _, source in PEERS.values())
-    return Paragraph(say("Quoted from " + "; ".join(f"[{letter(one)}] {one}" for one in sources) + "."), "note")
-
-
 def further_table(evidence: Evidence) -> Table:
     """The other metrics of the same predictions."""
     own = evidence.own
@@ -95,6 +60,34 @@ def further_table(evidence: Evidence) -> Table:
     )
     caption = say("The same models on the same images, by other measures; RMSE in units of the [0, 1] scale.")
     return Table("further", caption, ("Model", *FURTHER.values(), "Images"), rows, stack=True)
+
+
+def ceiling(evidence: Evidence) -> Table | Paragraph:
+    """What another panel of the same raters would reach on the test part, and the share of it that an arm reaches."""
+    key = tested(evidence.own, "ceiling/srcc")
+    runs = {arm: evidence.runs("finetune", arm) for arm in evidence.arms}
+    if not any(key in row.metrics for rows in runs.values() for row in rows):
+        why = f"Rater ceiling: {evidence.own} does not tell its raters' votes, so what another panel would reach"
+        return Paragraph(say(f"{why} is not known."), "note")
+    rows = tuple(
+        (say(evidence.title(arm)), mean(evidence, "finetune", arm, key), *_attained(evidence, arm)) for arm in runs
+    )
+    caption = say(
+        "The rater ceiling: SRCC with the published scores of panels that are drawn anew from each test image's own "
+        "votes. It is a little optimistic, since the accidents of these votes count as quality. Attained: the mean "
+        "over seeds of SRCC / ceiling."
+    )
+    return Table("ceiling", caption, ("Model", "Ceiling", "Attained"), rows)
+
+
+def _attained(evidence: Evidence, arm: str) -> tuple[Cell]:
+    rows = evidence.runs("finetune", arm)
+    pairs = [[row.metrics.get(tested(evidence.own, key), np.nan) for key in ("srcc", "ceiling/srcc")] for row in rows]
+    if not rows or not np.isfinite(pairs).all():
+        return (mean(evidence, "finetune", arm, tested(evidence.own, "srcc")),)
+    shares = by_seed([srcc / best for srcc, best in pairs], rows)
+    what = f"{tested(evidence.own, 'srcc')} / {tested(evidence.own, 'ceiling/srcc')}"
+    return ((spread(shares, rows, what, 1, (100.0, " %")),),)
 
 
 def images(evidence: Evidence, arm: str) -> Cell:
@@ -235,10 +228,12 @@ def arm_interval(evidence: Evidence, arm: str) -> Cell:
     if not seeds:
         return tuple(evidence.missing("finetune", arm)[:1])
     answers = [[evidence.predictions("finetune", arm, s, evidence.own, fold) for s in seeds] for fold in folds]
-    return (_crossed_interval(answers, evidence.own),)
+    return (_crossed_interval(answers, evidence.own, evidence.resplit),)
 
 
-def _crossed_interval(folds: Sequence[Sequence[Predictions | Undefined]], dataset: str) -> Number | Undefined:
+def _crossed_interval(
+    folds: Sequence[Sequence[Predictions | Undefined]], dataset: str, resplit: tuple[int, int] | None
+) -> Number | Undefined:
     """The interval of a mean SRCC over seeds and units, and over folds where there are several."""
     contrasts, runs = [], []
     for found in folds:
@@ -249,7 +244,7 @@ def _crossed_interval(folds: Sequence[Sequence[Predictions | Undefined]], datase
         scores, values = models[0].scores, np.stack([model.values for model in models])
         contrasts.append(statistics.crossed(values, np.broadcast_to(scores, values.shape), scores, models[0].units))
         runs += [model.run for model in models]
-    contrast = contrasts[0] if len(contrasts) == 1 else statistics.macro(contrasts)
+    contrast = contrasts[0] if len(contrasts) == 1 else over_folds(contrasts, resplit)
     if not np.isfinite(contrast.low):
         return Undefined(contrast.why, tuple(runs))
     ends = (1 + contrast.low, min(1 + contrast.high, 1.0))
@@ -290,4 +285,4 @@ def _difference_row(evidence: Evidence, one: Comparison) -> tuple[Cell, ...]:
 
 def _p(one: Comparison) -> Number:
     template = "{0:.3f}" if one.found.p >= 0.001 else "{0:.1e}"
-    return Number((one.found.p,), template, one.runs, "p of the crossed t statistic, unadjusted")
+    return Number((one.found.p,), template, one.runs, f"p of the {one.statistic} t statistic, unadjusted")

@@ -51,7 +51,7 @@ def report_set(
     scores = manifest.table["score"].to_numpy()
     values = metrics.summary(predictions, scores)
     low, high = statistics.interval(predictions, scores, manifest.table["group"].to_numpy())
-    values |= {"srcc_low": low, "srcc_high": high} | by_distortion(predictions, manifest, families)
+    values |= {"srcc_low": low, "srcc_high": high} | by_distortion(predictions, manifest, families) | ceiling(manifest)
     named = {f"test/{manifest.name}/{name}": value for name, value in values.items()}
     run.metrics(named, epoch)
     run.dataset(manifest.name, manifest.digest, str(manifest.root), "testing", described(manifest))
@@ -77,6 +77,16 @@ def by_distortion(predictions: np.ndarray, manifest: Manifest, pretrained: Itera
             found[f"{name}/plcc"] = metrics.plcc(predictions[mask], scores[mask])
             found[f"{name}/n"] = float(mask.sum())
     return found
+
+
+def ceiling(manifest: Manifest) -> dict[str, float]:
+    """SRCC (mean and sd) of other panels of the same people with the published scores, where each vote is told."""
+    votes = [told.split() for told in manifest.table["votes"]]
+    if len(votes) < 3 or not all(votes):
+        return {}
+    counts = np.array(votes, dtype=np.float64)
+    found = statistics.rater_ceiling(counts, counts.sum(axis=1), manifest.table["score"].to_numpy())
+    return {"ceiling/srcc": found.srcc, "ceiling/sd": found.sd, "ceiling/between": found.between}
 
 
 def write_predictions(file: Path, predictions: np.ndarray, manifest: Manifest) -> Path:
