@@ -11,12 +11,11 @@ from test_datasets_koniq import HEADER as KONIQ
 from test_datasets_spaq import workbook
 
 COUNT = 12  # pictures with a score; KADID: 30
-PARTS = ["training"] * 6 + ["validation"] * 2 + ["test"] * 4
 
 
-def build(name: str, root: Path) -> int:
+def build(name: str, root: Path, count: int = COUNT) -> int:
     """Write the tree of a set below `root`, as its archive unpacks; how many pictures it has."""
-    return BUILDERS[name](root)
+    return BUILDERS[name](root, count)
 
 
 def picture(path: Path, seed: int) -> None:
@@ -26,26 +25,28 @@ def picture(path: Path, seed: int) -> None:
     Image.fromarray(blocks.repeat(8, axis=0).repeat(8, axis=1)).save(path)
 
 
-def _koniq(root: Path) -> int:
-    names = [f"{10_000 + i}.jpg" for i in range(COUNT)]
+def _koniq(root: Path, count: int) -> int:
+    names = [f"{10_000 + i}.jpg" for i in range(count)]
+    parts = ["training"] * (count // 2) + ["validation"] * (count // 6)
+    parts += ["test"] * (count - len(parts))
     for i, name in enumerate(names):
         picture(root / "koniq" / "1024x768" / name, i)
-    rows = [f"{n},0,0,0.2,0.7,0.1,105,{40 + 3 * i},0.5,{PARTS[i]}" for i, n in enumerate(names)]
+    rows = [f"{n},0,0,0.2,0.7,0.1,105,{40 + 30 * i / count},0.5,{parts[i]}" for i, n in enumerate(names)]
     (root / "koniq" / "koniq10k_distributions_sets.csv").write_text("\n".join([KONIQ, *rows]))
-    return COUNT
+    return count
 
 
-def _spaq(root: Path) -> int:
-    names = [f"{i:05d}.jpg" for i in range(1, COUNT + 1)]
+def _spaq(root: Path, count: int) -> int:
+    names = [f"{i:05d}.jpg" for i in range(1, count + 1)]
     for i, name in enumerate(names):
         picture(root / "SPAQ" / "SPAQ zip" / "TestImage" / name, 100 + i)
     (root / "SPAQ" / "SPAQ zip" / "Annotations").mkdir()
-    rows = [["Image name", "MOS", "Brightness"], *([name, 20.5 + 5 * i, 50] for i, name in enumerate(names))]
+    rows = [["Image name", "MOS", "Brightness"], *([name, 20.5 + 60 * i / count, 50] for i, name in enumerate(names))]
     workbook(root / "SPAQ" / "SPAQ zip" / "Annotations" / "MOS and Image attribute scores.xlsx", rows)
-    return COUNT
+    return count
 
 
-def _kadid(root: Path) -> int:
+def _kadid(root: Path, _: int) -> int:
     folder = root / "kadid10k"
     lines = ["dist_img,ref_img,dmos,var"]
     for reference in range(1, 6):
@@ -61,18 +62,18 @@ def _kadid(root: Path) -> int:
     return 30
 
 
-def _agiqa(root: Path) -> int:
+def _agiqa(root: Path, count: int) -> int:
     rows = []
-    for i in range(COUNT):
+    for i in range(count):
         picture(root / "agiqa" / f"DALLE2_{i:03d}.jpg", 300 + i)
-        rows.append(f'DALLE2_{i:03d}.jpg,"a tray, number {i // 2}",,,,{0.3 + 0.35 * i:.2f},0.2,3.9,0.3')
+        rows.append(f'DALLE2_{i:03d}.jpg,"a tray, number {i // 2}",,,,{0.3 + 4.2 * i / count:.2f},0.2,3.9,0.3')
     (root / "agiqa" / "data.csv").write_bytes("\r\n".join([AGIQA, *rows, ""]).encode())
-    return COUNT
+    return count
 
 
-def _clive(root: Path) -> int:
+def _clive(root: Path, count: int) -> int:
     folder = root / "ChallengeDB_release"
-    names = [f"t{i}.bmp" for i in range(1, 8)] + [f"{i}.{'bmp' if i % 2 else 'JPG'}" for i in range(COUNT)]
+    names = [f"t{i}.bmp" for i in range(1, 8)] + [f"{i}.{'bmp' if i % 2 else 'JPG'}" for i in range(count)]
     for i, name in enumerate(names):
         picture(folder / "Images" / ("trainingImages" if i < 7 else "") / name, 400 + i)
     (folder / "Data").mkdir()
@@ -80,10 +81,10 @@ def _clive(root: Path) -> int:
     objects[:, 0] = names
     savemat(folder / "Data" / "AllImages_release.mat", {"AllImages_release": objects})
     savemat(folder / "Data" / "AllMOS_release.mat", {"AllMOS_release": np.linspace(20, 80, len(names))[None]})
-    return COUNT
+    return count
 
 
-BUILDERS: dict[str, Callable[[Path], int]] = {
+BUILDERS: dict[str, Callable[[Path, int], int]] = {
     "koniq": _koniq,
     "spaq": _spaq,
     "kadid": _kadid,

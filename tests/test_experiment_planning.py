@@ -26,9 +26,9 @@ claims:
 
 @pytest.fixture
 def planned(tmp_path):
-    def make(folds=0, text=FILE, data="sample"):
+    def make(folds=0, text=FILE, data="sample", seeds=""):
         (tmp_path / "toy.yaml").write_text(text.replace("FOLDS", str(folds)))
-        return experiment.plan(str(tmp_path / "toy.yaml"), "", "", {"data": str(data)})
+        return experiment.plan(str(tmp_path / "toy.yaml"), "", seeds, {"data": str(data)})
 
     return make
 
@@ -110,6 +110,7 @@ def test_a_pattern_that_names_no_cell_is_refused(planned, home):
         ("contrast: pretraining", "contrast: pretaining", "did you mean 'pretraining'"),
         ("folds: FOLDS", "folds: 3", "5 folds, or not"),
         ("folds: FOLDS", "rounds: 11", "2 to 10 re-splits"),
+        ("folds: FOLDS", "shows: [ablation]", "did you mean 'ablations'"),
         ("folds: FOLDS", "folds: 5\nrounds: 3", "by one of them"),
         ("  tuned: {", "  baseline: {", "also an arm"),
     ],
@@ -117,6 +118,17 @@ def test_a_pattern_that_names_no_cell_is_refused(planned, home):
 def test_a_declaration_that_names_nothing_is_refused(planned, old, new, fault):
     with pytest.raises(ConfigError, match=fault):
         planned(text=FILE.replace(old, new))
+
+
+def test_a_report_shows_other_experiments_with_this_ones_preset_overrides_and_seeds(planned):
+    text = FILE + "shows: [ablations]\n"
+    (own,) = planned(text=text).shown
+    assert (own.experiment.name, own.preset, own.experiment.seeds) == ("ablations", "smoke", (0, 1, 2))
+    fewer = planned(text=text, seeds="5").shown[0]
+    assert fewer.experiment.seeds == (5,) and fewer.finetuning("none", 5).data.name == "sample"
+    assert planned(text=text).experiment.declaration == planned().experiment.declaration
+    words = running.told("iqa main --preset=paper --experiment=toy '--data=my photos'", own)
+    assert words == "iqa main --preset=paper '--data=my photos' --experiment=ablations"
 
 
 def test_the_ablations_are_nine_rows_of_seven_arms():

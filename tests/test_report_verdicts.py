@@ -2,10 +2,10 @@
 
 import pytest
 
-from iqa.report import claims, verdicts
+from iqa.report import analysis, choosing, claims, verdicts
 from iqa.report.choosing import chosen
 from iqa.report.document import Missing, plain
-from tests.report_toy import EXPERIMENT, make
+from tests.report_toy import EXPERIMENT, Store, make
 
 CLAIMS = [{"title": m, "contrast": "pretraining", "measure": m} for m in ("cross", "own", "epochs")]
 GROUPED = {
@@ -100,3 +100,45 @@ def test_the_experiments_own_list_says_which_run_stands_in_a_place(store):
     evidence = store.evidence(runs={"pretrained finetune seed 0": shared.run_id})
     assert evidence.run("finetune", "pretrained", 0) is shared
     assert evidence.run("finetune", "baseline", 0) is None
+
+
+GRID = {
+    "arms": {name: {"title": name, "pretrain": None} for name in ("slow", "fast", "pre-slow", "pre-fast")},
+    "groups": {
+        "plain": {"title": "Plain", "arms": ["slow", "fast"]},
+        "pre": {"title": "Pretrained", "arms": ["pre-slow", "pre-fast"]},
+    },
+    "contrasts": [{"name": "tuned", "treatment": "pre", "baseline": "plain"}],
+}
+
+
+def interaction(folder, values):
+    """What the report says of the gain at the last rate minus the first: value by arm, those of "fast" by seed."""
+    store = Store(folder)
+    for arm, value in values.items():
+        for seed in EXPERIMENT["seeds"]:
+            store.add("finetune", arm, seed, {"best/val_srcc": value + seed * seed / 100 * (arm == "fast")}, {})
+    return plain(choosing.section(store.evidence(**GRID))[0].blocks[-1].parts)
+
+
+def test_the_interaction_with_the_rate_is_a_paired_t_over_seeds(tmp_path):
+    said = interaction(tmp_path, {"slow": 0.5, "fast": 0.5, "pre-slow": 0.5, "pre-fast": 0.6})
+    assert "+0.0833 [−" not in said and "(validation SRCC, last rate minus first): +0.0833 [" in said
+
+
+def test_the_interaction_is_undefined_where_a_validation_value_is(tmp_path):
+    said = interaction(tmp_path, {"slow": 0.5, "fast": 0.5, "pre-slow": float("nan"), "pre-fast": 0.6})
+    assert "a run has no defined validation SRCC" in said
+
+
+def test_the_ablations_of_another_experiment_stand_in_the_report_that_shows_it(store):
+    """Its arms are no arms of this experiment, and its own seeds and names count."""
+    told = [{"title": "Effect of epochs", "what": "Epochs", "rows": [{"label": "0", "arm": "none"}]}]
+    other = EXPERIMENT | {"arms": {"none": {"title": "None", "pretrain": None}}, "ablations": told, "seeds": [0, 1]}
+    for seed in (0, 1):
+        store.add("finetune", "none", seed, {"test/sample/srcc": 0.5 + seed / 10, "test/sample/plcc": 0.5}, {})
+    evidence = store.evidence(shown=[other])
+    (section,) = analysis.ablations(evidence).sections
+    srcc = section.blocks[0].rows[0][1][0]
+    assert (section.title, srcc.values[0]) == ("Effect of epochs", 0.55) and len(srcc.runs) == 2
+    assert "none" not in evidence.arms

@@ -19,7 +19,7 @@ INSTALLED = [parent / "experiments" for parent in Path(__file__).parents[1:3]]  
 SHARED = {"smoke": "demo", "frugal": "paper"}  # presets that run another one's arms
 ROUND = "round "  # begins the name of a part that is a re-split; folds are bare numbers
 MOST_SEEDS = 10_000  # and each of them below that: an experiment is listed whole
-FEWER = {"frugal": (0, 1, 2)}  # and with fewer seeds than the file says
+FEWER = {"frugal": "0-2"}  # and with fewer seeds than the file says
 
 
 class Arm(Section):
@@ -46,13 +46,14 @@ class Experiment(Section):
     contrasts: tuple[Contrast, ...] = ()
     claims: tuple[Claim, ...] = ()
     ablations: tuple[Ablation, ...] = ()
+    shows: tuple[str, ...] = ()  # other experiments, whose tables of ablations stand in this one's report too
     demonstration: str = ""  # why its numbers are no evidence; "" = they are meant as evidence
     notes: tuple[str, ...] = ()
 
     @property
     def declaration(self) -> str:
         """The hash of everything that decides what is claimed of which runs; words do not count."""
-        content = self.model_dump(mode="json", exclude={"title", "notes", "demonstration"})
+        content = self.model_dump(mode="json", exclude={"title", "notes", "demonstration", "shows"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -73,6 +74,7 @@ class Plan(Section):
     experiment: Experiment
     preset: str
     overrides: dict[str, dict[str, Any]]
+    seeds: str = ""  # as this command gives them; "" = the experiment's own
 
     def pretraining(self, arm: str, seed: int, fold: str = "") -> Any | None:
         """The pretraining of an arm, or None if it has none; inside the training part of its fold."""
@@ -88,6 +90,13 @@ class Plan(Section):
             giver = self.pretraining(self.experiment.arms[arm].spends, seed, fold)
             values |= {"optim.extra_passes": encoder_passes(giver)}
         return load("finetune", values, self.preset)
+
+    @property
+    def shown(self) -> list["Plan"]:
+        """The other experiments of the report, with this command's preset, overrides and seeds."""
+        return [
+            self.model_copy(update={"experiment": _seeded(read(name), self.seeds)}) for name in self.experiment.shows
+        ]
 
     @property
     def device(self) -> str:
@@ -148,6 +157,7 @@ def read(name: str) -> Experiment:
         faults = [f"{file}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}." for fault in error.errors()]
         raise ConfigError("\n".join(faults)) from None
     wrong = faults_of(found)
+    wrong += [f"shows: {unknown('experiment', one, known())}" for one in found.shows if one not in known()]
     if wrong:
         raise ConfigError("\n".join(f"{file}: {fault}" for fault in wrong))
     return found
@@ -161,10 +171,15 @@ def plan(name: str, preset: str, seeds: str, overrides: dict[str, Any]) -> Plan:
     stem = Path(preset).stem
     if preset:
         read_preset(preset)  # a name that is mistyped is no experiment's
-    experiment = read(name or of_preset(stem))
-    if seeds or stem in FEWER:
-        experiment = experiment.model_copy(update={"seeds": read_seeds(seeds) if seeds else FEWER[stem]})
-    return Plan(experiment=experiment, preset=preset or experiment.preset, overrides=by_stage(overrides))
+    given = seeds or FEWER.get(stem, "")
+    experiment = _seeded(read(name or of_preset(stem)), given)
+    preset = preset or experiment.preset
+    return Plan(experiment=experiment, preset=preset, overrides=by_stage(overrides), seeds=given)
+
+
+def _seeded(experiment: Experiment, seeds: str) -> Experiment:
+    """The experiment with other seeds, if any are given."""
+    return experiment.model_copy(update={"seeds": read_seeds(seeds)}) if seeds else experiment
 
 
 def of_preset(stem: str) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -246,7 +247,8 @@ def settle(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Cho
 
 def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.Report:
     """The parent's headline numbers, description and report, from the finished runs."""
-    ids = {result.run_id for result in outcome.done.values()}
+    others = [(other, found(other, lambda line: None, Choice())) for other in plan.shown]
+    ids = {result.run_id for one in (outcome, *(other for _, other in others)) for result in one.done.values()}
     keys = {cell.key for cell in outcome.cells}
     failed = {"FAILED", "KILLED"}
     rows = [
@@ -256,7 +258,7 @@ def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.R
         rows,
         tracking.history,
         tracking.fetch,
-        describe(plan, outcome, command),
+        describe(plan, outcome, command) | {"shown": [describe(*one, told(command, one[0])) for one in others]},
         tracking.url,
         report_folder(plan),
     )
@@ -264,6 +266,12 @@ def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.R
     parent.note(written.markdown_summary)
     parent.artifact(written.folder, "report")
     return written
+
+
+def told(command: str, other: Plan) -> str:
+    """The same command for another experiment."""
+    words = [word for word in shlex.split(command) if not word.startswith("--experiment")]
+    return shlex.join([*words, f"--experiment={other.experiment.name}"])
 
 
 def check(plan: Plan) -> list[str]:

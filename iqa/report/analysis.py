@@ -1,11 +1,12 @@
 """The seed's analysis: its four claims decided, its hypotheses with their evidence, its conclusions; all by rule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from iqa.report.claims import MEANING, Comparison, delta_srcc
-from iqa.report.document import Block, Cell, Number, Paragraph, Section, Table, Text, say
+from iqa.report.document import Block, Cell, Number, Paragraph, Section, Table, Text, say, slug
 from iqa.report.evidence import Evidence, mean, spread, tested
 from iqa.report.verdicts import Verdict
 
@@ -125,7 +126,7 @@ def _rate(evidence: Evidence) -> Cell:
 
 
 def _elsewhere(entry: str, evidence: Evidence) -> Cell:
-    if evidence.experiment.get("ablations"):
+    if any(one.experiment.get("ablations") for one in evidence.with_shown):
         return say("see the ablation studies, below")
     preset = evidence.experiment.get("preset", "demo")
     return say("to fill: ", Text(f"mlflow run . -e {entry} -P preset={preset}", code=True))
@@ -133,28 +134,28 @@ def _elsewhere(entry: str, evidence: Evidence) -> Cell:
 
 def ablations(evidence: Evidence) -> Section:
     """The seed's three tables: means and spreads without marks; or the command that makes them."""
-    tables = evidence.experiment.get("ablations", ())
-    if not tables:
+    parts = [_ablation(one, told) for one in evidence.with_shown for told in one.experiment.get("ablations", ())]
+    if not parts:
         preset = evidence.experiment.get("preset", "demo")
         command = Text(f"mlflow run . -e ablate -P preset={preset}", code=True)
         return Section("Ablation studies", (Paragraph(say("Pretraining epochs, degradations, loss: ", command)),))
-    own, parts = evidence.own, []
-    for number, told in enumerate(tables, start=1):
-        rows = tuple(
-            (
-                say(row["label"]),
-                *(mean(evidence, "finetune", row["arm"], tested(own, key)) for key in ("srcc", "plcc")),
-                mean(evidence, "pretrain", row["arm"], "cost/hours") if row["arm"] in evidence.pretrained else say("–"),
-                say(row.get("note", "") or "–"),
-            )
-            for row in told["rows"]
-        )
-        caption = say(
-            f"Test part of {own}, mean ± std over seeds, all at one encoder rate; a comparison without marks."
-        )
-        columns = (told["what"], "SRCC", "PLCC", "Pretraining time", "Notes")
-        parts.append(Section(told["title"], (Table(f"ablation-{number}", caption, columns, rows, stack=True),)))
     return Section("Ablation studies", (), tuple(parts))
+
+
+def _ablation(evidence: Evidence, told: Mapping[str, Any]) -> Section:
+    own = evidence.own
+    rows = tuple(
+        (
+            say(row["label"]),
+            *(mean(evidence, "finetune", row["arm"], tested(own, key)) for key in ("srcc", "plcc")),
+            mean(evidence, "pretrain", row["arm"], "cost/hours") if row["arm"] in evidence.pretrained else say("–"),
+            say(row.get("note", "") or "–"),
+        )
+        for row in told["rows"]
+    )
+    caption = say(f"Test part of {own}, mean ± std over seeds, all at one encoder rate; a comparison without marks.")
+    columns = (told["what"], "SRCC", "PLCC", "Pretraining time", "Notes")
+    return Section(told["title"], (Table(f"ablation-{slug(told['what'])}", caption, columns, rows, stack=True),))
 
 
 def conclusions(evidence: Evidence, verdicts: Sequence[Verdict]) -> Section:

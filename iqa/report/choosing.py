@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from iqa import statistics
-from iqa.report.document import Atom, Number, Paragraph, Section, Table, Text, say
+from iqa.report.document import Atom, Number, Paragraph, Section, Table, Text, Undefined, say
 from iqa.report.evidence import Evidence, Row, by_seed, mean
 
 KEY = "best/val_srcc"
@@ -83,15 +83,21 @@ def _interaction(evidence: Evidence) -> list[Paragraph]:
         if any(len(runs) != len(flat[0]) or len(runs) < 2 for runs in flat):
             continue
         low, high = (np.array(_values(pair[0])) - np.array(_values(pair[1])) for pair in rows)
-        gain = statistics.paired_t(high - low)
         runs = tuple(row.run_id for part in flat for row in part)
-        values, parts = (gain.delta, gain.low, gain.high), ("mean", "low", "high")
-        if not np.isfinite(values).all():
-            continue
-        number = Number(values, "{0:+.4f} [{1:+.4f}, {2:+.4f}]", runs, "gain at the last rate minus the first", parts)
         text = f"Interaction of {contrast['name']} with the rate (validation SRCC, last rate minus first): "
-        found.append(Paragraph(say(text, number, "."), "item"))
+        found.append(Paragraph(say(text, _gain(high - low, runs), "."), "item"))
     return found
+
+
+def _gain(differences: np.ndarray, runs: tuple[str, ...]) -> Number | Undefined:
+    """The mean over seeds with its interval, or why there is none."""
+    if not np.isfinite(differences).all():
+        return Undefined("a run has no defined validation SRCC", runs)
+    gain = statistics.paired_t(differences)
+    values, parts = (gain.delta, gain.low, gain.high), ("mean", "low", "high")
+    if not np.isfinite(values).all():
+        return Undefined(gain.why, runs)
+    return Number(values, "{0:+.4f} [{1:+.4f}, {2:+.4f}]", runs, "gain at the last rate minus the first", parts)
 
 
 def _validation(evidence: Evidence, arm: str) -> float:

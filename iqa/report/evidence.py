@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -84,6 +84,11 @@ class Evidence:
     def folds(self) -> list[str]:
         """The folds of its own data by name; one without a name where it is not split into folds."""
         return [str(fold) for fold in self.experiment.get("folds", ())] or [""]
+
+    @property
+    def with_shown(self) -> list["Evidence"]:
+        """This experiment, and those whose ablations its report shows."""
+        return [self, *(replace(self, experiment=told) for told in self.experiment.get("shown", ()))]
 
     @property
     def resplit(self) -> tuple[int, int] | None:

@@ -25,7 +25,8 @@ def looks(evidence: Evidence) -> list[Section]:
     families = [figure for target in evidence.targets if (figure := by_family(evidence, target))]
     if families:
         parts.append(Section("By distortion", tuple(families)))
-    bars = [figure for told in evidence.experiment.get("ablations", ()) if (figure := _bars(evidence, told))]
+    ablations = [(one, told) for one in evidence.with_shown for told in one.experiment.get("ablations", ())]
+    bars = [figure for one, told in ablations if (figure := _bars(one, told))]
     return [*parts, Section("Ablations, every seed", tuple(bars))] if bars else parts
 
 
