@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from iqa import report
-from tests.report_toy import make
+from tests.report_toy import EXPERIMENT, make
 
 
 @pytest.fixture
@@ -90,3 +90,12 @@ def test_a_file_that_is_no_bundle_is_refused(tmp_path):
     (tmp_path / "a.zip").write_text("no zip")
     with pytest.raises(report.ReportError, match="no bundle"):
         report.check_bundle(tmp_path / "a.zip")
+
+
+def test_arms_keep_their_order_when_the_report_is_computed_again(store, tmp_path):
+    """A table's rows are the arms as declared, also where that is not the order of the alphabet."""
+    arms = dict(reversed(EXPERIMENT["arms"].items()))
+    written = store.build(tmp_path / "turned", arms=arms).folder
+    assert faults(store, written) == []
+    packed = report.pack(written, store.rows, store.history, store.fetch, tmp_path / "turned.zip")
+    assert report.check_bundle(packed) == []

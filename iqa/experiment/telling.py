@@ -33,9 +33,9 @@ def describe(plan: Plan, outcome: "Outcome", command: str) -> dict[str, Any]:
         "ablations": [table.model_dump(mode="json") for table in experiment.ablations],
         "data": data.name,  # as in metrics: a folder's own name
         "targets": [one.name for one in stages.targets(plan.evaluation(""))],
-        "runs": {title: result.run_id for title, result in done.items()},
+        "runs": {title: done[title].run_id for title in sorted(done)},  # not in the order in which they ended
         "other_code": sorted({result.run_id for result in done.values() if result.other_code}),
-        "commands": {cell.title: cells.repeat(cell) for cell in outcome.cells},
+        "commands": {cell.title: cells.repeat(cell) for cell in sorted(outcome.cells, key=lambda cell: cell.title)},
         "notes": list(experiment.notes),
-        "failed": list(outcome.failed),
+        "failed": sorted(outcome.failed),
     }

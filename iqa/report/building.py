@@ -1,6 +1,5 @@
 """Runs → the report's files: HTML, Markdown, figures, tables, numbers. Same inputs, same bytes."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +62,7 @@ def build(
     page, text = html.render(document, Links(url, names)), markdown.render(document, Links(url, names))
     _write(folder, document, page, text)
     told = dict(experiment) | {"rows": sorted(names)}
-    _text(folder / bundle.EXPERIMENT, json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    _text(folder / bundle.EXPERIMENT, bundle.declared(told))
     return Report(
         folder=folder,
         html=folder / "report.html",

@@ -52,7 +52,7 @@ def write(target: Path, recorded: Recorder, rows: Sequence[Row], experiment: Map
     """The zip; the same evidence gives the same bytes."""
     kept = [Bundled(*(_plain(row, name) for name in Bundled.__dataclass_fields__)) for row in rows]
     content = {
-        EXPERIMENT: _json(dict(experiment)),
+        EXPERIMENT: declared(experiment).encode(),
         ROWS: _json([asdict(row) for row in sorted(kept, key=lambda row: row.run_id)]),
         HISTORIES: _json(recorded.histories),
         NUMBERS: numbers.read_bytes(),
@@ -67,6 +67,11 @@ def write(target: Path, recorded: Recorder, rows: Sequence[Row], experiment: Map
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             out.writestr(info, content[name])
     return target
+
+
+def declared(experiment: Mapping[str, Any]) -> str:
+    """What is told of an experiment, as JSON: in its own order, which is the order of arms in every table."""
+    return json.dumps(dict(experiment), indent=1, ensure_ascii=False) + "\n"
 
 
 @dataclass(frozen=True)
