@@ -39,13 +39,10 @@ def test_the_papers_report_has_a_value_in_every_place_and_answers_for_each_of_th
     (folder,) = (home / "reports").glob("paper-*")
     page = (folder / "report.md").read_text()
     assert "to fill:" not in page and "FILLED" not in page and "PENDING" not in page
-    assert {"main", "cross", "claims", "ceiling", "chosen", "hypotheses"} <= {
-        file.stem for file in (folder / "tables").glob("*.csv")
-    }
-    assert {"ablation-Epochs", "ablation-Distortions", "ablation-Loss"} <= {
-        file.stem for file in (folder / "tables").glob("*.csv")
-    }
-    shown = list(csv.DictReader((folder / "numbers.csv").open(encoding="utf-8", newline="")))
+    tables = {file.stem for file in (folder / "tables").glob("*.csv")}
+    assert {"main", "cross", "claims", "ceiling", "chosen", "hypotheses"} <= tables
+    assert {"ablation-Epochs", "ablation-Distortions", "ablation-Loss"} <= tables
+    shown = list(csv.DictReader((folder / "numbers.csv").read_text(encoding="utf-8").splitlines()))
     assert len(shown) > 500 and all(line["runs"] for line in shown)
 
     assert run("report", "--experiment=paper", *words, "--bundle=paper.zip") == 0
