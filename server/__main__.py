@@ -1,9 +1,9 @@
 """What `make backup`, `restore`, `pin-images` and `secrets` do.
 
-    python -m server backup FOLDER     two dumps and a tar file, into a folder that is new
-    python -m server restore FOLDER    and back, into a server that is up
-    python -m server pin-images        a digest behind each image's tag
-    python -m server secrets           .env from .env.example, with random secrets
+python -m server backup FOLDER     two dumps and a tar file, into a folder that is new
+python -m server restore FOLDER    and back, into a server that is up
+python -m server pin-images        a digest behind each image's tag
+python -m server secrets           .env from .env.example, with random secrets
 """
 
 import argparse
@@ -68,7 +68,7 @@ def _secrets(folder: Path) -> list[str]:
 
 
 def written(example: Path, target: Path) -> Path:
-    """The example with 64 random hexadecimal digits for each empty value. Raises FileExistsError, overwrites nothing."""
+    """The example with 64 random hexadecimal digits for each empty value. Raises FileExistsError."""
     lines = example.read_text(encoding="utf-8").splitlines()
     empty = [line[:1].isalpha() and line.endswith("=") for line in lines]
     told = [line + random_secrets.token_hex(32) * missing for line, missing in zip(lines, empty, strict=True)]

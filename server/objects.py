@@ -56,10 +56,7 @@ def main() -> int:
     """save or load, and a line of how many objects that were."""
     client = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
     action, bucket = sys.argv[1:]
-    if action == "save":
-        count = save(client, bucket, sys.stdout.buffer)
-    else:
-        count = load(client, bucket, sys.stdin.buffer)
+    count = save(client, bucket, sys.stdout.buffer) if action == "save" else load(client, bucket, sys.stdin.buffer)
     print(f"{count} objects", file=sys.stderr)
     return 0
 

@@ -15,7 +15,7 @@ LEVELS = {
     1: {"datasets", "encoders", "hyperiqa", "qualiclip", "optim", "journal"},
     2: {"loop", "batches", "tracking"},
     3: {"stages", "report", "served"},
-    4: {"experiment"},
+    4: {"experiment", "doctor"},
     5: {"studies"},
     6: {"entrypoints", "server"},
     7: {"__main__", "benchmarks"},

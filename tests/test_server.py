@@ -25,9 +25,7 @@ services:
 def test_services_are_read_with_their_values_each_after_those_that_it_needs():
     read = compose.services({"PASSWORD": "p"}, TOY)
     assert list(read) == ["early", "late"]
-    assert read["late"] == compose.Service(
-        "late", ("serve", "--names=a,b"), {"PASSWORD": "p", "NUMBER": "1"}, ("ask",)
-    )
+    assert read["late"] == compose.Service("late", ("serve", "--names=a,b"), {"PASSWORD": "p", "NUMBER": "1"}, ("ask",))
 
 
 def test_a_value_that_is_given_stands_above_the_default():
@@ -112,12 +110,16 @@ def test_objects_go_into_one_tar_file_and_back_and_what_vanished_meanwhile_is_le
     full, out, empty = Bucket(a=b"x" * 100_000, b=b""), io.BytesIO(), Bucket(other=b"stays")
     assert objects.save(full, "mlflow", out) == 2
     out.seek(0)
-    assert tarfile.open(fileobj=io.BytesIO(out.getvalue())).getnames() == ["a", "b"]
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as archive:
+        assert archive.getnames() == ["a", "b"]
     assert objects.load(empty, "mlflow", out) == 2
     assert empty.content == full.content | {"other": b"stays"}
 
 
-FILES = {"docker-compose.yml": "  a:\n    image: db:1.2\n  b:\n    image: iqa-server:0.1.0\n", "Dockerfile": "FROM x/y:3\n"}
+FILES = {
+    "docker-compose.yml": "  a:\n    image: db:1.2\n  b:\n    image: iqa-server:0.1.0\n",
+    "Dockerfile": "FROM x/y:3\n",
+}
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_a_command_line_differs_from_the_file_s_in_places_and_ports_alone(tmp_pa
     moved = {
         "--host=0.0.0.0": "--host=127.0.0.1",
         "--port=5000": "--port=50001",
-        "--allowed-hosts=localhost,localhost:5000,mlflow:5000": "--allowed-hosts=localhost,localhost:50001,mlflow:50001",
+        "--allowed-hosts=mlflow,mlflow:5000": "--allowed-hosts=mlflow,mlflow:50001",
         "postgresql+psycopg://mlflow@db:5432/mlflow": "postgresql+psycopg://mlflow@127.0.0.1:50003/mlflow",
         "http://objects:8333": "http://127.0.0.1:50002",
         "-dir=/objects": f"-dir={tmp_path}/objects",
@@ -169,10 +169,14 @@ def test_probe_12_without_its_secrets_the_server_does_not_start(team, secret, tm
     store = f"--backend-store-uri=sqlite:///{tmp_path}/mlflow.db"
     words = [store if word.startswith("--backend-store-uri") else word for word in service.command]
     auth = (ROOT / "server/auth.ini").read_text("utf-8")
-    (tmp_path / "auth.ini").write_text(auth.replace("postgresql+psycopg://mlflow@db:5432/mlflow", store.partition("=")[2]))
+    (tmp_path / "auth.ini").write_text(
+        auth.replace("postgresql+psycopg://mlflow@db:5432/mlflow", store.partition("=")[2])
+    )
     environment = {name: value for name, value in service.environment.items() if name != secret}
     environment["MLFLOW_AUTH_CONFIG_PATH"] = str(tmp_path / "auth.ini")
-    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=500)
+    done = subprocess.run(
+        words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=500
+    )
     assert done.returncode != 0 and secret in done.stdout + done.stderr
 
 
@@ -189,7 +193,7 @@ def test_probe_12_docker_compose_would_not_start_either():
 
 @pytest.fixture(scope="module")
 def alice(team):
-    """A user with an account and nothing else; her id is not needed, her name is."""
+    """A user with an account and nothing else: name and password."""
     told(team, "users/create", username="alice", password=ALICE)
     return "alice", ALICE
 
@@ -251,7 +255,9 @@ def command(home, *words):
     """A command in a process of its own."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with (home / f"{len(list(home.glob('*.out')))}.out").open("w") as out:
-        return subprocess.Popen([sys.executable, "-m", "iqa", *words], env=environment, cwd=home, stdout=out, stderr=out)
+        return subprocess.Popen(
+            [sys.executable, "-m", "iqa", *words], env=environment, cwd=home, stdout=out, stderr=out
+        )
 
 
 def said(home):

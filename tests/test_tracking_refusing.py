@@ -1,4 +1,4 @@
-"""A tracking server that says no: one sentence with a remedy, and exit code 2. The server is a toy, the client MLflow's."""
+"""A tracking server that says no: one sentence with a remedy, exit code 2. The server is a toy, the client MLflow's."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,4 +63,6 @@ def test_who_may_not_write_is_told_which_permission_to_ask_for(refuse, monkeypat
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "theirs")
     refuse(403, "Permission denied")
     assert evaluate.main(["--preset=smoke"]) == 2
-    assert "give you EDIT on the experiment 'theirs', or set MLFLOW_EXPERIMENT_NAME to one of" in capsys.readouterr().err
+    assert (
+        "give you EDIT on the experiment 'theirs', or set MLFLOW_EXPERIMENT_NAME to one of" in capsys.readouterr().err
+    )
