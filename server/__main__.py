@@ -29,8 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     if (given.folder is None) == (given.action in ("backup", "restore")):
         parser.error(f"{given.action} takes {'a folder' if given.folder is None else 'no folder'}")
     try:
-        if given.action != "secrets" and shutil.which("docker") is None:
-            raise ValueError("There is no docker here: install an engine with compose (docs/team-server.md).")
+        if given.action != "secrets" and not engine_there():
+            raise ValueError("There is no docker with compose here: install it (docs/team-server.md).")
         for line in ACTIONS[given.action](given.folder):
             print(line)
     except (ValueError, OSError) as error:
@@ -42,11 +42,19 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def engine_there() -> bool:
+    """Whether docker compose can be called."""
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+
+
 def _backup(folder: Path) -> list[str]:
     return [f"{file} {file.stat().st_size:,} bytes" for file in backup.backup(folder, backup.engine)]
 
 
 def _restore(folder: Path) -> list[str]:
+    backup.check(folder)
     _compose("stop", *WRITERS)
     try:
         backup.restore(folder, backup.engine)

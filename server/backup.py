@@ -44,11 +44,16 @@ def backup(folder: Path, inside: Inside) -> list[Path]:
     return [folder / name for name in SAVE]
 
 
-def restore(folder: Path, inside: Inside) -> None:
-    """Put databases and artifacts back. Raises ValueError if the folder is no whole backup."""
+def check(folder: Path) -> None:
+    """Raise ValueError if the folder is no whole backup."""
     missing = [name for name in LOAD if not (folder / name).is_file()]
     if missing:
         raise ValueError(f"{folder} has no {', '.join(missing)}: give a folder that `make backup` has written.")
+
+
+def restore(folder: Path, inside: Inside) -> None:
+    """Put databases and artifacts back. Raises ValueError if the folder is no whole backup."""
+    check(folder)
     for name, (service, words) in LOAD.items():
         with (folder / name).open("rb") as source:
             inside(service, words, source, None)
@@ -56,6 +61,6 @@ def restore(folder: Path, inside: Inside) -> None:
 
 def engine(service: str, words: Sequence[str], source: IO[bytes] | None, out: IO[bytes] | None) -> None:
     """Inside a container: the running database's, or a new one of the image, so that MLflow itself may be stopped."""
-    how = ("exec", "--no-TTY") if service == "db" else ("run", "--rm", "--no-TTY", "--no-deps")
+    how = ("exec", "-T") if service == "db" else ("run", "--rm", "-T", "--no-deps")
     command = ["docker", "compose", *how, service, *words]
     subprocess.run(command, check=True, stdin=source or subprocess.DEVNULL, stdout=out, cwd=compose.ROOT)

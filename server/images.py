@@ -39,8 +39,8 @@ def engine(image: str) -> str:
     try:
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", "") or str(error)
-        raise ValueError(f"The digest of {image} cannot be asked for ({reason.strip()}): docker is needed.") from None
+        reason = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[0]
+        raise ValueError(f"The registry cannot be asked for the digest of {image}: {reason}") from None
     if not re.fullmatch("sha256:[0-9a-f]{64}", said):
         raise ValueError(f"The registry's answer for {image} is no digest: '{said}'.")
     return said

@@ -164,7 +164,7 @@ def test_where_no_engine_is_that_is_one_sentence_and_exit_two(monkeypatch, capsy
     for words in (["backup", str(tmp_path / "b")], ["pin-images"]):
         assert commands.main(words) == 2
         assert capsys.readouterr().err == (
-            "error: There is no docker here: install an engine with compose (docs/team-server.md).\n"
+            "error: There is no docker with compose here: install it (docs/team-server.md).\n"
         )
 
 
