@@ -35,7 +35,7 @@ SIZES = ["--degrade.crop=32", "--finetune.crops.size=32", "--evaluate.crops.size
 ALICE = "alice's long password"
 
 processes = pytest.mark.processes
-slow = pytest.mark.timeout(600)  # seconds: starts several Python programs one after the other
+slow = pytest.mark.timeout(900)  # seconds: starts several Python programs one after the other
 
 
 @pytest.fixture(scope="module")
@@ -296,13 +296,25 @@ def test_a_study_lives_in_the_other_database_and_the_dashboard_shows_it(shell, t
     assert "encoder_lr_ratio-smoke" in names
 
 
-@processes
-@slow
-def test_a_backup_put_back_into_a_new_server_has_runs_artifacts_users_and_studies(shell, team, home, monkeypatch):
+def study_names(team, new=""):
+    """The studies of a server's database, after making a new one if it is named."""
     import optuna
 
+    storage = optuna.storages.RDBStorage(team.studies.replace("://", "+psycopg://"))
+    try:
+        if new:
+            optuna.create_study(storage=storage, study_name=new)
+        return optuna.get_all_study_names(storage)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@processes
+@pytest.mark.timeout(1800)  # starts two servers
+def test_a_backup_put_back_into_a_new_server_has_runs_artifacts_users_and_studies(shell, team, home, monkeypatch):
     told(team, "users/create", username="bob", password="bob's long password")
-    optuna.create_study(storage=team.studies.replace("://", "+psycopg://"), study_name="kept")
+    assert "kept" in study_names(team, "kept")
     with tracking.open_run("pretrain", home / "one", name="one", params={"a": 1}, tags={}) as opened:
         opened.metrics({"loss": 0.5}, 1)
         (opened.folder / "encoder").mkdir()
@@ -322,8 +334,7 @@ def test_a_backup_put_back_into_a_new_server_has_runs_artifacts_users_and_studie
         assert tracking.history(opened.run_id, "loss") == [(1, 0.5)]
         assert tracking.fetch(opened.run_id, "encoder/weights.bin").read_bytes() == bytes(range(256)) * 40_000
         assert ask(new, "GET", SOME, login="bob:bob's long password")[0] == 200
-        kept = optuna.get_all_study_names(storage=new.studies.replace("://", "+psycopg://"))
-        assert "kept" in kept
+        assert "kept" in study_names(new)
 
 
 @processes

@@ -24,7 +24,7 @@ from server import compose
 from server.compose import Service
 
 HOST = "127.0.0.1"
-PATIENCE = 180.0  # seconds for a service to become well
+PATIENCE = 600.0  # seconds for a service to become well
 LOOK = 0.2  # seconds
 ADMIN = "admin"
 IMAGE = "/etc/iqa"  # where the image has our files
