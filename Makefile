@@ -4,6 +4,10 @@
 #   make test [PYTEST='-k metrics']                               the whole test suite
 #   make processes                                                what starts `mlflow run`, workers, servers or a browser
 #   make faults, make faults-sample                               kill everything and count what is lost: docs/faults.md
+#   make server [STUDIES=yes], make server-down                   the team's server, in containers: docs/team-server.md
+#   make secrets, make pin-images                                 its .env; digests behind its images' tags
+#   make backup [TO=FOLDER], make restore FROM=FOLDER             its databases and artifacts
+#   make server-plain, make server-demo                           its services as plain processes; the demo against them
 #   make lint                                                     ruff and the type checker
 #   make lock                                                     requirements.lock and conda.yaml from pyproject.toml
 SHELL := bash
@@ -11,6 +15,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help demo test processes faults faults-sample lint lock venv
+.PHONY: server server-down server-plain server-demo secrets pin-images backup restore
 
 PYTHON ?=
 TORCH ?=
@@ -18,14 +23,19 @@ SYSTEM_TORCH ?=
 PYTEST ?=
 WORKERS ?= 2
 SEED ?= 0
+STUDIES ?=
+TO ?= backups/$(shell date +%Y-%m-%dT%H-%M-%S)
+FROM ?=
 
 BIN := .venv/bin
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" MLFLOW_DISABLE_TELEMETRY=true
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header
 
+ENGINE := docker compose --file docker-compose.yml $(if $(STUDIES),--file docker-compose.studies.yml)
+
 help:
-	@sed -n '3,8s/^# *//p' Makefile
+	@sed -n '3,12s/^# *//p' Makefile
 
 demo: .venv/ready
 	@$(IN_VENV) mlflow run . --env-manager local
@@ -47,6 +57,30 @@ faults: .venv/ready
 
 faults-sample: .venv/ready
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m benchmarks.faults --sample --seed $(SEED)
+
+server:
+	@$(ENGINE) version >/dev/null 2>&1 || { \
+	  echo "make server needs docker with compose; the same services without an engine: make server-plain" >&2; exit 2; }
+	@$(ENGINE) up --build --detach --wait
+	@echo "MLflow http://127.0.0.1:5000, optuna-dashboard http://127.0.0.1:8080; users and permissions: docs/team-server.md"
+
+server-down: # the volumes stay
+	@$(ENGINE) down
+
+server-plain: .venv/ready
+	@$(IN_VENV) python -m benchmarks.team.stack
+
+server-demo: .venv/ready
+	@$(IN_VENV) python -m benchmarks.team
+
+secrets pin-images: .venv/ready
+	@$(IN_VENV) python -m server $@
+
+backup: .venv/ready
+	@$(IN_VENV) python -m server backup $(TO)
+
+restore: .venv/ready
+	@$(IN_VENV) python -m server restore $(FROM)
 
 lint: .venv/ready
 	@$(IN_VENV) ruff check .

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +34,14 @@ def installed() -> bool:
 
 
 class Server:
-    """The server; `address` is what SQLAlchemy takes."""
+    """The server; `address` is what SQLAlchemy takes.
+
+    words: its command line behind the program's name, but for where it listens and keeps its data; password: of its
+    superuser `user`, who needs none if it is empty.
+    """
+
+    def __init__(self, words: Sequence[str] = (), user: str = USER, password: str = ""):
+        self.words, self.user, self.password = words, user, password
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="iqa-postgres-"))
@@ -43,8 +51,14 @@ class Server:
             account = next(one for one in map(known, UNPRIVILEGED) if one is not None)
             os.chown(self.folder, account.pw_uid, account.pw_gid)
             self._as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        command = [binary("initdb"), "-D", str(self.folder / "data"), "-U", USER, "-A", "trust", "-E", "UTF8", "-N"]
-        self._run(command)
+        command = [binary("initdb"), "-D", str(self.folder / "data"), "-U", self.user, "-E", "UTF8", "-N"]
+        if self.password:
+            kept = self.folder / "password"
+            kept.write_text(self.password, encoding="utf-8")
+            self._run([*command, "-A", "scram-sha-256", f"--pwfile={kept}"])
+            kept.unlink()
+        else:
+            self._run([*command, "-A", "trust"])
         self.start()
         return self
 
@@ -56,18 +70,26 @@ class Server:
 
     @property
     def address(self) -> str:
-        return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql+psycopg://{self.user}@127.0.0.1:{self.port}/postgres"
+
+    def login(self) -> dict[str, Any]:
+        """What psycopg needs to connect as the superuser."""
+        return {"host": "127.0.0.1", "port": self.port, "user": self.user, "password": self.password}
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
         settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.folder}
         settings |= {"fsync": "off"}  # its data lives as long as this process
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        command = [str(binary("postgres")), "-D", str(self.folder / "data"), *words]
+        command = [str(binary("postgres")), *self.words, "-D", str(self.folder / "data"), *words]
         with (self.folder / "log").open("a") as log:
             about = self._as | {"preexec_fn": follow}  # it ends with this process, however that ends
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **about)
         self._wait()
+
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process.poll() is None
 
     def stop(self) -> None:
         """Stop at once, as `immediate` does: sessions end, nothing is said goodbye to."""
@@ -89,7 +111,7 @@ class Server:
         end = time.monotonic() + PATIENCE
         while True:
             try:
-                psycopg.connect(host="127.0.0.1", port=self.port, user=USER, dbname="postgres").close()
+                psycopg.connect(**self.login(), dbname="postgres").close()
             except psycopg.OperationalError:
                 if time.monotonic() > end or self._process.poll() is not None:
                     raise RuntimeError(f"PostgreSQL does not start: {(self.folder / 'log').read_text()}") from None

@@ -15,6 +15,7 @@ COMMANDS = {
     "ablate": "the experiment of ablations",
     "plan": "an experiment's cells, their cost, what they can decide",
     "sync": "send what the tracking store lacks of the runs on this disk",
+    "doctor": "is this computer ready: torch, GPU, memory, store, data sets, disk",
     "clean": "what may go from the run folders, and its removal",
     "compare": "the verdict's statistics on two csv files of predictions",
 }

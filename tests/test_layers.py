@@ -15,15 +15,15 @@ LEVELS = {
     1: {"datasets", "encoders", "hyperiqa", "qualiclip", "optim", "journal"},
     2: {"loop", "batches", "tracking"},
     3: {"stages", "report", "served"},
-    4: {"experiment"},
+    4: {"experiment", "doctor"},
     5: {"studies"},
-    6: {"entrypoints"},
+    6: {"entrypoints", "server"},
     7: {"__main__", "benchmarks"},
 }
 LEVEL = {unit: level for level, units in LEVELS.items() for unit in units}
 ONLY = {  # who may import a package from outside
     "mlflow": {"tracking", "served"},
-    "optuna": {"studies"},
+    "optuna": {"studies", "server"},
     "timm": {"encoders"},
     "open_clip": {"encoders"},
     "PIL": {"images", "degradations"},  # degradations: codecs in memory; files are opened by images alone
@@ -40,7 +40,7 @@ LONGEST = 300
 
 def sources() -> list[Path]:
     """Every Python file of the product, tests aside."""
-    folders = ("iqa", "entrypoints", "studies", "benchmarks")
+    folders = ("iqa", "entrypoints", "studies", "server", "benchmarks")
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
@@ -76,7 +76,7 @@ def imports_of(path: Path) -> list[str]:
 
 def ours(module: str) -> bool:
     """Whether a dotted name is this project's own."""
-    return module.partition(".")[0] in ("iqa", "entrypoints", "studies", "benchmarks")
+    return module.partition(".")[0] in ("iqa", "entrypoints", "studies", "server", "benchmarks")
 
 
 def upward(unit: str, targets: list[str]) -> list[str]:

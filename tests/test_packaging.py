@@ -20,7 +20,7 @@ from iqa import config
 
 ROOT = Path(__file__).parent.parent
 ENTRY_POINTS = {"main", "pretrain", "finetune", "evaluate", "report", "study", "plan", "compare", "ablate", "data"}
-ENTRY_POINTS |= {"sync", "clean"}
+ENTRY_POINTS |= {"sync", "clean", "doctor"}
 EXPERIMENTS = {"main", "report", "plan", "ablate"}  # take the preset of their experiment
 HOSTILE = ["--lr=9", "a b", "$(touch pwned)", "it's", '"; exit 7 #', "`id`", "ü\nx", "{data}", "*", "-", "~"]
 

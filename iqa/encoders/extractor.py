@@ -48,7 +48,8 @@ class Encoder(nn.Module):
         self.train(self.training)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.in_bfloat16):
+        kind = "cpu" if images.is_meta else images.device.type  # tensors without memory have no autocast of their own
+        with torch.autocast(kind, torch.bfloat16, enabled=self.in_bfloat16):
             maps = self.net((images - self.mean) / self.std)
         features = [maps[stage].float() if self.in_bfloat16 else maps[stage] for stage in self.stages]
         if self.channels_at_the_end:

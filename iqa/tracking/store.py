@@ -94,15 +94,6 @@ def troubles() -> tuple[type[Exception], ...]:
     )
 
 
-def troubled(error: Exception) -> str:
-    """What a store's own error comes to, for a person."""
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    return (
-        f"The tracking store at {shown(uri())} cannot be used ({said[0]}): set MLFLOW_TRACKING_URI to a server or to "
-        "sqlite:///FILE, or move a damaged file out of the way."
-    )
-
-
 def probe(address: str) -> None:
     """Raise StoreError unless a server at this address takes a connection; a file needs its folder."""
     parts = urlsplit(address)

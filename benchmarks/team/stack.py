@@ -1,0 +1,215 @@
+"""The services of docker-compose.yml as plain processes of this machine: their very command lines, in a folder of
+their own, on free ports of the loopback. Only where things lie and listen is another.
+
+    python -m benchmarks.team.stack        until Ctrl-C; prints addresses and the admin's password; keeps nothing
+"""
+
+import os
+import re
+import secrets as random_secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+from benchmarks import postgres
+from benchmarks.faults import warm
+from server import compose
+from server.compose import Service
+
+HOST = "127.0.0.1"
+PATIENCE = 600.0  # seconds for a service to become well
+LOOK = 0.2  # seconds
+ADMIN = "admin"
+IMAGE = "/etc/iqa"  # where the image has our files
+
+
+def lacking() -> list[str]:
+    """The programs that are not to be found here; the stack needs all of them."""
+    there = {"PostgreSQL (Debian: apt install postgresql)": postgres.installed()}
+    for name in ("mlflow", "optuna-dashboard", "weed"):
+        there[f"{name} (pip install of the extras server and dev)"] = shutil.which(name, path=_path()) is not None
+    return [name for name, found in there.items() if not found]
+
+
+class Stack:
+    """Use it as a context. `environment()` is what a user's shell needs; services are known by compose's names."""
+
+    def __enter__(self) -> "Stack":
+        if lacking():
+            raise ValueError(f"The services cannot be started without {', '.join(lacking())}.")
+        text = compose.FILE.read_text(encoding="utf-8")
+        self.secrets = {name: random_secrets.token_hex(16) for name in compose.secrets(text)}
+        described = compose.services(self.secrets)
+        self.ports = {port: postgres.free_port() for port in ports(described)}
+        with ExitStack() as stack:
+            self.folder = Path(tempfile.mkdtemp(prefix="iqa-team-"))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            (self.folder / "objects").mkdir()
+            words = described["db"].command[1:]
+            self.db = postgres.Server(words, "postgres", self.secrets["POSTGRES_PASSWORD"])
+            stack.enter_context(self.db)
+            self.ports[5432] = self.db.port
+            self.services = {name: self.plain(one) for name, one in described.items()}
+            auth = (compose.ROOT / "server/auth.ini").read_text(encoding="utf-8")
+            (self.folder / "auth.ini").write_text(self.moved(auth), encoding="utf-8")
+            self.inside("db", ["psql", "--quiet", f"--file={compose.ROOT / 'server/databases.sql'}", "postgres"])
+            self.running: dict[str, tuple[subprocess.Popen[bytes], warm.Watch]] = {}
+            stack.callback(self._end)
+            for name in self.services:
+                self.start(name)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._stack.close()
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.ports[5000]}"
+
+    @property
+    def dashboard(self) -> str:
+        return f"http://{HOST}:{self.ports[8080]}"
+
+    @property
+    def studies(self) -> str:
+        """Optuna's storage, as the role that may use it."""
+        password = self.secrets["OPTUNA_DATABASE_PASSWORD"]
+        return f"postgresql://optuna:{password}@{HOST}:{self.db.port}/optuna"
+
+    def environment(self, user: str = ADMIN, password: str = "") -> dict[str, str]:
+        """What a user of the server sets."""
+        password = password or self.secrets["MLFLOW_AUTH_ADMIN_PASSWORD"]
+        return {
+            "MLFLOW_TRACKING_URI": self.address,
+            "MLFLOW_TRACKING_USERNAME": user,
+            "MLFLOW_TRACKING_PASSWORD": password,
+        }
+
+    def start(self, name: str) -> None:
+        """Start a service, or start it again with the same data, and wait until its own health check is content."""
+        service = self.services[name]
+        if name != "db":
+            with (self.folder / f"{name}.log").open("ab") as out:
+                process = subprocess.Popen(
+                    service.command,
+                    env=service.environment,
+                    cwd=self.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,
+                )
+            self.running[name] = process, warm.Watch(process.pid)
+        elif not self.db.running():
+            self.db.start()
+        if not warm.until(lambda: self.well(name) or self._gone(name), PATIENCE, LOOK) or self._gone(name):
+            raise RuntimeError(f"The service {name} does not become well: {self.said(name)}")
+
+    def kill(self, name: str) -> None:
+        """Every process of a service, at once: nothing is said goodbye to."""
+        if name == "db":
+            self.db.stop()
+            return
+        process, watch = self.running.pop(name)
+        watch.end()
+        process.wait()
+
+    def well(self, name: str) -> bool:
+        """What the service's health check says."""
+        service = self.services[name]
+        return (
+            subprocess.run(
+                service.health, env=service.environment, cwd=self.folder, capture_output=True, check=False
+            ).returncode
+            == 0
+        )
+
+    def said(self, name: str) -> str:
+        """The last lines that a service has written."""
+        file = self.db.folder / "log" if name == "db" else self.folder / f"{name}.log"
+        return file.read_text(encoding="utf-8", errors="replace")[-2000:]
+
+    def inside(
+        self, name: str, words: Sequence[str], source: IO[bytes] | None = None, out: IO[bytes] | None = None
+    ) -> None:
+        """A command as it would run inside a service's container: `server.backup` takes this for its engine."""
+        environment = self.services[name].environment
+        if name == "db":  # there the superuser needs no password, through a socket of the container's own
+            login = {"PGHOST": HOST, "PGPORT": str(self.db.port), "PGUSER": "postgres"}
+            environment = environment | login | {"PGPASSWORD": self.db.password}
+        command = [self.moved(word) for word in words]
+        subprocess.run(command, check=True, env=environment, cwd=self.folder, stdin=source, stdout=out)
+
+    def plain(self, service: Service) -> Service:
+        """A service as a process of this machine."""
+        own = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG", "OMP_NUM_THREADS")}
+        told = {name: self.moved(value) for name, value in service.environment.items()}
+        command, health = (tuple(map(self.moved, words)) for words in (service.command, service.health))
+        return Service(service.name, command, {**own, "PATH": _path(), **told}, health)
+
+    def moved(self, text: str) -> str:
+        """The text with this machine's places instead of the containers'."""
+        places = {
+            r"\b(db|objects):(?=\d)": f"{HOST}:",
+            r"\b0\.0\.0\.0\b": HOST,
+            r"(?<==)/objects$": str(self.folder / "objects"),
+            rf"^{IMAGE}/auth.ini$": str(self.folder / "auth.ini"),
+            rf"^{IMAGE}/(?=\w+\.py$)": f"{compose.ROOT}/server/",
+        }
+        for old, new in places.items():
+            text = re.sub(old, new, text)
+        return re.sub(r"(?<=[:=])\d{4,5}\b", lambda found: str(self.ports.get(int(found[0]), found[0])), text)
+
+    def _gone(self, name: str) -> bool:
+        return name != "db" and self.running[name][0].poll() is not None
+
+    def _end(self) -> None:
+        for name in reversed(list(self.running)):
+            self.kill(name)
+
+
+def ports(described: Mapping[str, Service]) -> list[int]:
+    """Every port that a command line says."""
+    words = [word for service in described.values() for word in service.command]
+    found = (re.fullmatch(r"--?[\w.]*port(?:\.grpc)?=(\d+)", word) for word in words)
+    return sorted({int(one[1]) for one in found if one})
+
+
+def _path() -> str:
+    """Where programs are looked for: this Python's own first, PostgreSQL's too."""
+    database = postgres.binary("postgres")
+    more = [str(Path(database).parent)] if database else []
+    return os.pathsep.join([str(Path(sys.executable).parent), *more, os.environ.get("PATH", os.defpath)])
+
+
+def main() -> int:
+    """Start everything, say where it is, wait."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell has its background jobs ignore Ctrl-C
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with Stack() as stack:
+            print(f"MLflow     {stack.address}")
+            print(f"dashboard  {stack.dashboard}")
+            print("\n".join(f"export {name}={value}" for name, value in stack.environment().items()))
+            print(f"export OPTUNA_STORAGE={stack.studies}")
+            print(f"logs in {stack.folder}; Ctrl-C ends everything and keeps nothing", flush=True)
+            while all(stack.running[name][0].poll() is None for name in stack.running):
+                time.sleep(1)
+            raise ValueError("A service has ended by itself.")
+    except KeyboardInterrupt:
+        return 0
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
