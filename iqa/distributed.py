@@ -58,12 +58,12 @@ def leave() -> None:
 
 def world() -> int:
     """How many processes train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if _met() else 1
 
 
 def rank() -> int:
     """Which one this is, from 0 on."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return dist.get_rank() if _met() else 0
 
 
 def leads() -> bool:
@@ -132,6 +132,10 @@ def from_first(ask: Callable[[], T]) -> T:
     with _together():
         dist.broadcast_object_list(said, src=0)
     return said[0]
+
+
+def _met() -> bool:
+    return dist.is_available() and dist.is_initialized()  # some builds of torch have no such package
 
 
 @contextmanager
