@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import processes
 from .progress import Progress
 
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
@@ -133,13 +134,23 @@ def ended(work: Callable[[], int | None]) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("IQA_TRACEBACK"):
             raise
-        print(f"error: {sentence(error)}", file=sys.stderr)
-        return BAD_INPUT
+        tell(sentence(error))
+        return getattr(error, "exit_code", BAD_INPUT)
     except (SystemExit, KeyboardInterrupt):
         raise
     except tracking.troubles() as error:  # only what is left is asked for this, since it brings in MLflow
-        print(f"error: {tracking.troubled(error)}", file=sys.stderr)
+        tell(tracking.troubled(error))
         return BAD_INPUT
+
+
+def tell(said: str) -> None:
+    """Say an error; one of several processes leaves it to its launcher, so that it is said once."""
+    if "TORCHELASTIC_ERROR_FILE" in os.environ:
+        from iqa import launching
+
+        launching.leave_word(said)
+    else:
+        print(f"error: {said}", file=sys.stderr)
 
 
 def sentence(error: Exception) -> str:
@@ -154,23 +165,47 @@ def sentence(error: Exception) -> str:
 
 
 def stage(name: str, description: str | None, argv: list[str] | None) -> int:
-    """A single stage from the command line: config, cell, run."""
+    """A single stage from the command line: config, cell, run; in several processes where they are asked for."""
+    words = sys.argv[1:] if argv is None else argv
 
-    def work() -> None:
+    def work() -> int:
         flags = {"preset": PRESET, "offline": OFFLINE}
-        given, rest = parse(description, sys.argv[1:] if argv is None else argv, (name,), **flags)
+        given, rest = parse(description, words, (name,), **flags)
         go_offline(given.offline)
-        from iqa import config, experiment, tracking
-
-        tracking.reach()  # before any data are read
-
         preset = given.preset or "demo"
-        settings = filled(name, config.load(name, rest, preset))
-        cell = experiment.cell(name, settings, {"preset": preset})
-        result = experiment.compute(cell, show=Progress(), command=said(name, argv))
-        finish(name, result.run_id)
+        settings = processes.settings(name, rest, preset)
+        if count := processes.wanted(settings.compute):
+            from iqa import launching
+
+            return launching.launch(name, words, count)
+        processes.meet(settings.compute)
+        return computed(name, settings, preset, words)
 
     return ended(work)
+
+
+def computed(name: str, settings: Any, preset: str, words: list[str]) -> int:
+    """Compute a stage's cell, this process alone or with the others that it has met; the exit code."""
+    from iqa import distributed, experiment, tracking
+
+    def begun() -> Any:
+        tracking.reach()  # before any data are read
+        return experiment.cell(name, filled(name, settings), {"preset": preset})
+
+    try:
+        cell = distributed.from_first(begun)
+        show = Progress() if distributed.leads() else None
+        command = said(name, [*words, *processes.left_out(words, settings.compute)])
+        result = experiment.compute(cell, show=show, command=command)
+    except tracking.Stopped as stop:
+        if distributed.leads():
+            raise
+        distributed.leave()
+        return STOPPED + int(stop.signal)
+    if distributed.leads():
+        finish(name, result.run_id)
+    distributed.leave()
+    return 0
 
 
 def planned(description: str | None, argv: list[str] | None, **flags: str) -> tuple[Any, Any, argparse.Namespace]:

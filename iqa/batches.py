@@ -1,7 +1,8 @@
 """Manifest → seeded, resumable, endless iterator of crops.
 
 The order of an epoch is a function of (seed, epoch), a sample's draws of (seed, epoch, index): an iterator
-that starts in the middle costs no replay, and gives what the uninterrupted one would have given.
+that starts in the middle costs no replay, and gives what the uninterrupted one would have given. Where several
+processes train, each reads its share of every batch.
 """
 
 from collections import deque
@@ -13,7 +14,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from iqa import degradations, images, machine
+from iqa import degradations, distributed, images, machine
 from iqa.datasets import Manifest
 from iqa.randomness import generator, sub_seed
 
@@ -65,6 +66,18 @@ def steps_per_epoch(count: int, batch: int, what: str = "images") -> int:
     return -(-count // batch)
 
 
+def rows_at(step: int, count: int, batch: int, seed: int) -> tuple[int, list[int]]:
+    """The epoch of a step, and this process's rows of the step's batch of `batch` rows; `count`: rows of the data.
+
+    A last batch with fewer rows than there are processes is computed whole by each: weighed by the number of rows that
+    all have, every row then counts as it does in one process.
+    """
+    epoch, position = divmod(step, steps_per_epoch(count, batch))
+    rows = order(count, seed, epoch)[position * batch : (position + 1) * batch]
+    own = [rows[n] for n in distributed.share(len(rows))]
+    return epoch, own if len(rows) >= distributed.world() else rows
+
+
 def reader(manifest: Manifest, crop: int) -> Read:
     """row → its image at its input size; raises ImageError where a crop does not fit into it."""
 
@@ -93,13 +106,11 @@ def pretraining(
     compose: int = 1,
 ) -> Iterator[list[CropPair]]:
     """Endless batches of crop pairs from step `start` on; a family, or a composition, is drawn for each image."""
-    steps = steps_per_epoch(len(manifest), batch)
     draws = degradations.draws(families)
     read = reader(manifest, crop)
     step = start
     while True:
-        epoch, position = divmod(step, steps)
-        rows = order(len(manifest), seed, epoch)[position * batch : (position + 1) * batch]
+        epoch, rows = rows_at(step, len(manifest), batch, seed)
         yield [crop_pair(read(row), row, draws, crop, overlap, seed, epoch, compose) for row in rows]
         step += 1
 
@@ -148,11 +159,12 @@ def degraded(pairs: list[CropPair], levels: int, crop: int, device: torch.device
     return views
 
 
-def held_out(manifest: Manifest, family: str, crop: int, most: int) -> list[CropPair]:
-    """One fixed crop of each of the first `most` images by content, to be degraded by one family."""
+def held_out(manifest: Manifest, family: str, crop: int, most: int, which: range | None = None) -> list[CropPair]:
+    """One fixed crop of each of the first `most` images by content, or of `which` of them, for one family."""
     read = reader(manifest, crop)
     rows = sorted(range(len(manifest)), key=lambda row: manifest.table["digest"].iat[row])[:most]
-    pairs = [crop_pair(read(row), row, ((family,),), crop, 1.0, 0, 0) for row in rows]
+    chosen = rows if which is None else rows[which.start : which.stop]
+    pairs = [crop_pair(read(row), row, ((family,),), crop, 1.0, 0, 0) for row in chosen]
     return [replace(p, regions=p.regions[:1], corners=p.corners[:1], seeds=p.seeds[:1]) for p in pairs]
 
 
@@ -163,13 +175,11 @@ def finetuning(
     if batch % per_image:
         raise ValueError(f"batch_size {batch} is no multiple of crops.per_image {per_image}: change one of them.")
     in_batch = batch // per_image
-    steps = steps_per_epoch(len(manifest), in_batch)
     scores = torch.tensor(manifest.table["score"].to_numpy(), dtype=torch.float32)
     read = reader(manifest, crop)
     step = start
     while True:
-        epoch, position = divmod(step, steps)
-        rows = order(len(manifest), seed, epoch)[position * in_batch : (position + 1) * in_batch]
+        epoch, rows = rows_at(step, len(manifest), in_batch, seed)
         crops = [one for row in rows for one in random_crops(read(row), row, per_image, crop, flip, seed, epoch)]
         repeated = torch.tensor([row for row in rows for _ in range(per_image)])
         seeds = [sub_seed(seed, "masks", epoch, row, k) for row in rows for k in range(per_image)]
@@ -204,12 +214,14 @@ def corners(height: int, width: int, crop: int, count: int) -> list[tuple[int, i
     return [(round(y * bottom), round(x * right)) for y in line for x in line]
 
 
-def evaluation(manifest: Manifest, *, crop: int, count: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every image's fixed crops in order: (pixels (n, 3, C, C) uint8, rows (n,)), n ≤ batch."""
+def evaluation(
+    manifest: Manifest, *, crop: int, count: int, batch: int, which: range | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image's fixed crops in order, or those of `which`: (pixels (n, 3, C, C) uint8, rows (n,)), n ≤ batch."""
     read = reader(manifest, crop)
     waiting: list[Tensor] = []
     rows: list[int] = []
-    for row in range(len(manifest)):
+    for row in range(len(manifest)) if which is None else which:
         pixels = read(row)
         for top, left in corners(pixels.shape[1], pixels.shape[2], crop, count):
             waiting.append(pixels[:, top : top + crop, left : left + crop])

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from iqa import distributed
+
 Terms = dict[str, Tensor]
 
 
@@ -28,9 +30,11 @@ def fit(
 ) -> Iterator[Record]:
     """Minimise; yield one record per step. The caller logs, saves, prunes or stops.
 
-    losses_of(batch) yields the weighted terms of each micro-batch: {"total": (), …}, which sum to the batch's.
+    losses_of(batch) yields the weighted terms of each micro-batch: {"total": (), …}, which sum to the batch's; where
+    several processes train, to their part of it, and the record has the whole.
     lr_at(step) multiplies each group's "first_lr". clip: largest gradient norm, 0 = none.
     """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for step in steps:
         set_lr(optimizer, lr_at(step))
         optimizer.zero_grad(set_to_none=True)
@@ -38,10 +42,11 @@ def fit(
         for micro in losses_of(next(batches)):
             micro["total"].backward()
             terms.append({name: term.detach() for name, term in micro.items()})
+        whole = distributed.combined(parameters, summed(terms))
         if clip:
-            torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], clip)
+            torch.nn.utils.clip_grad_norm_(parameters, clip)
         optimizer.step()
-        yield Record(step, summed(terms))
+        yield Record(step, whole)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, multiplier: float) -> None:

@@ -46,6 +46,16 @@ def device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def carry(processes: int, device: torch.device) -> None:
+    """Raise MachineError if this computer has not a device of this kind for each of so many processes."""
+    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, processes)
+    if processes > there:
+        raise MachineError(
+            f"{processes} devices were asked for, and this computer has {there} of the kind {device.type}: "
+            f"give devices={there}, or device=cpu."
+        )
+
+
 def threads(count: int = 0) -> int:
     """Give torch's operations `count` threads, 0 = as many as this process may use cores; returns the number set."""
     chosen = count or min(CORES, cores())

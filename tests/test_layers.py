@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LEVELS = {
     -1: {"", "randomness", "instants"},  # "": iqa/__init__.py
-    0: {"config", "images", "degradations", "losses", "metrics", "statistics", "checkpoint", "machine"},
-    1: {"datasets", "encoders", "hyperiqa", "qualiclip", "optim", "journal"},
+    0: {"config", "images", "degradations", "losses", "metrics", "statistics", "checkpoint", "machine", "distributed"},
+    1: {"datasets", "encoders", "hyperiqa", "qualiclip", "optim", "journal", "launching"},
     2: {"loop", "batches", "tracking"},
     3: {"stages", "report", "served"},
     4: {"experiment", "doctor"},

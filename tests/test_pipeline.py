@@ -143,5 +143,6 @@ def test_every_command_has_an_entry_point():
     assert set(COMMANDS) == {file.stem for file in (ROOT / "entrypoints").glob("*.py")} - {
         "__init__",
         "command",
+        "processes",
         "progress",
     }

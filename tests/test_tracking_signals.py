@@ -79,6 +79,24 @@ def test_work_that_asks_nobody_is_broken_off_and_work_that_asks_is_not():
     assert (done.stdout, done.stderr) == ("told\n143\n", "")
 
 
+FOLLOWS = """
+import os, signal, time
+from iqa.tracking import follow, handle_signals, signals, stop_if_asked, stop_requested
+signals.GRACE = 0.2
+handle_signals()
+follow()
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(0.5)
+stop_if_asked()
+print(stop_requested())
+"""
+
+
+def test_one_of_several_processes_that_is_asked_to_stop_goes_on_until_the_first_one_stops():
+    done = subprocess.run([sys.executable, "-c", FOLLOWS], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("15\n", "")
+
+
 LIMITED = """
 import signal
 from iqa.tracking import Stopped, stop_after, stop_requested

@@ -51,7 +51,8 @@ class Data(Section):
 
 class Compute(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: Annotated[int, Field(ge=0, le=1024)] = 0  # 0 = one for each core
+    devices: Annotated[int, Field(gt=0, le=1024)] = 1  # processes that share each batch, on all hosts; a GPU each
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0  # 0 = one for each core; where there are processes, for its part
     micro_batch: Annotated[int, Field(ge=0)] = 0  # images (fine-tuning: crops) per backward pass; 0 = the whole batch
     precision: Literal["float32", "bfloat16"] = "float32"  # of the encoder's layers; scores and losses stay float32
     recompute: bool = False  # activation checkpointing: the encoder keeps less for the backward pass, at a pass more
@@ -117,6 +118,16 @@ class PretrainOptim(Section):
     clip: Weight = 0.0  # largest gradient norm; 0 = none
 
 
+def _shared_out(config: Any, images: int) -> Any:
+    """The config; raises ValueError if a batch has not an image for each device."""
+    if config.compute.devices > max(1, images):
+        raise ValueError(
+            f"compute.devices is {config.compute.devices}, and a batch has {images} images to share out: give fewer "
+            "devices, or a larger optim.batch_size."
+        )
+    return config
+
+
 class PretrainConfig(Section):
     """Stage 1: quality-aware pretraining of the encoder."""
 
@@ -127,6 +138,10 @@ class PretrainConfig(Section):
     loss: Loss = Loss()
     optim: PretrainOptim = PretrainOptim()
     compute: Compute = Compute()
+
+    @model_validator(mode="after")
+    def _has_work_for_every_device(self) -> Self:
+        return _shared_out(self, self.optim.batch_size)
 
 
 class FinetuneModel(Section):
@@ -168,6 +183,10 @@ class FinetuneConfig(Section):
     crops: TrainCrops = TrainCrops()
     optim: FinetuneOptim = FinetuneOptim()
     compute: Compute = Compute()
+
+    @model_validator(mode="after")
+    def _has_work_for_every_device(self) -> Self:
+        return _shared_out(self, self.optim.batch_size // self.crops.per_image)
 
 
 class GridCrops(Section):

@@ -21,7 +21,7 @@ class ConfigError(ValueError):
 
 STAGES: dict[str, type[Section]] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig, "evaluate": EvaluateConfig}
 _DATA = {"data": "data.name", "data_root": "data.root", "protocol": "data.protocol"}
-_COMPUTE = {"device": "compute.device", "max_hours": "compute.max_hours"}
+_COMPUTE = {"device": "compute.device", "devices": "compute.devices", "max_hours": "compute.max_hours"}
 FLAT: dict[str, dict[str, str]] = {  # the flat names of MLproject, each an alias of a dotted one
     "pretrain": _DATA
     | _COMPUTE

@@ -12,10 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from iqa import checkpoint, datasets, encoders, machine, report, tracking
+from iqa import checkpoint, datasets, distributed, encoders, machine, report, tracking
 from iqa.config import NO_PART_OF_THE_RESULT, STAGES, fingerprint, flatten, load
 from iqa.datasets.contents import file_digest
 from iqa.experiment import code
+from iqa.experiment.matrix import ONE_STAGE
 from iqa.stages import stage as stage_of
 from iqa.stages.training import tell
 
@@ -49,6 +50,8 @@ class Result:
 
 def cell(stage: str, config: BaseModel, tags: dict[str, str]) -> Cell:
     """The cell of a config. Reads (or hashes) the data and the input checkpoint, so that bad input ends here."""
+    if config.compute.devices != distributed.world():  # type: ignore[attr-defined]
+        raise ValueError(ONE_STAGE)
     parts = [stage, fingerprint(config, identities(stage, config)), code.digest(stage)]
     key, inputs = (hashlib.sha256("\n".join(some).encode()).hexdigest() for some in (parts, parts[:2]))
     seed = {"seed": str(config.seed)} if hasattr(config, "seed") else {}
@@ -103,11 +106,14 @@ def finished(cell: Cell, accept_code: bool = False) -> Result | None:
 
 
 def compute(cell: Cell, *, parent: str | None = None, show: Show | None = None, command: str = "") -> Result:
-    """Run a cell to its end, going on where an interrupted or failed attempt stopped."""
-    done = unsent(cell)
+    """Run a cell to its end, going on where an interrupted or failed attempt stopped.
+
+    Where several processes compute it, all of them call this; the first one alone has a run that writes.
+    """
+    done = distributed.from_first(lambda: unsent(cell))
     if done is not None:
         return done
-    with opened(cell, parent=parent, command=command) as run:
+    with opened(cell, parent=parent, command=command) if distributed.leads() else tracking.Silent() as run:
         for number, record in enumerate(records(cell, run), start=1):
             if show is not None:
                 show(cell, run.page, int(record.get("epoch", number)), record)  # a resumed one does not begin at 1
@@ -131,9 +137,10 @@ def opened(cell: Cell, *, parent: str | None = None, command: str = "", fresh: b
     return tracking.open_run(cell.stage, folder, name=cell.title, params=params, tags=tags, parent=parent)
 
 
-def records(cell: Cell, run: tracking.Run) -> Iterator[dict[str, float]]:
+def records(cell: Cell, run: tracking.Run | tracking.Silent) -> Iterator[dict[str, float]]:
     """The records of a cell's stage in its open run; closing this closes the stage."""
-    write_config(run, cell)
+    if distributed.leads():
+        write_config(run, cell)
     with machine.enough_memory(smaller(cell.config)), closing(stage_of(cell.stage)(cell.config, run)) as stage:
         yield from stage
 

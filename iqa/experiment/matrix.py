@@ -20,6 +20,10 @@ SHARED = {"smoke": "demo", "frugal": "paper"}  # presets that run another one's 
 ROUND = "round "  # begins the name of a part that is a re-split; folds are bare numbers
 MOST_SEEDS = 10_000  # and each of them below that: an experiment is listed whole
 FEWER = {"frugal": "0-2"}  # and with fewer seeds than the file says
+ONE_STAGE = (
+    "devices is for pretrain, finetune and evaluate: an experiment or a study computes whole cells side by side "
+    "instead (at_once, workers), one on each GPU."
+)
 
 
 class Arm(Section):
@@ -221,6 +225,8 @@ def by_stage(overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
             if full in places[taker]:
                 faults.append(f"'{full}' of {taker} is given twice, also under its short name: give one of them.")
             places[taker][full] = value
+    if any(told.get("compute.devices", "1") != "1" for told in (*general.values(), *special.values())):
+        faults.append(ONE_STAGE)
     if faults:
         raise ConfigError("\n".join(faults))
     general["evaluate"].pop("weights", None)  # the experiment evaluates its own models

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from iqa import machine, tracking
+from iqa import distributed, machine, tracking
 from iqa.config import EvaluateConfig
 from iqa.stages import lineage, targets
 from iqa.stages.scoring import load_model, predict, report_set
@@ -24,8 +24,9 @@ def evaluate(config: EvaluateConfig, run: Any) -> Iterator[dict[str, float]]:
     manifests = [lineage.unseen(one, origin.get("seen", ())) for one in told]
     for note in (note for one in manifests for note in one.notes):
         tell(note)
-    model_id = tracking.logged_model(origin["run"])
+    model_id = distributed.from_first(lambda: tracking.logged_model(origin["run"]))
     for manifest in manifests:
         predictions = predict(model, manifest, config.crops.size, config.crops.grid**2, device)
-        yield report_set(run, predictions, manifest, origin["epoch"], model_id, origin.get("families", ()))
+        if distributed.leads():
+            yield report_set(run, predictions, manifest, origin["epoch"], model_id, origin.get("families", ()))
     run.metrics(costs(run, began, device), 1)

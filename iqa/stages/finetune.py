@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from iqa import batches, checkpoint, datasets, encoders, instants, machine, optim, tracking
+from iqa import batches, checkpoint, datasets, distributed, encoders, instants, machine, optim, tracking
 from iqa.config import FinetuneConfig, flatten
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
@@ -49,10 +49,12 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
     model = machine.channels_last(build(config), device)
     state = State(model, optimizer_of(model, config))
     resume(state, run.folder, device)
-    if state.step == 0 and len(parts["validation"]):  # before its weights move; validation chooses the strength
+    if state.step == 0 and len(parts["validation"]) and distributed.leads():
+        # before its weights move; validation chooses the strength
         probing.probe(model.encoder, parts, config.crops.size, config.seed, run, device)
     yield from train(state, parts, per_epoch, config, run, device)
-    best = checkpoint.read(run.folder / "best" / f"step-{state.own['best_epoch']:09d}", kind="training")
+    kept = run.folder / "best" / f"step-{state.own['best_epoch']:09d}"
+    best = distributed.from_first(lambda: checkpoint.read(kept, kind="training"))
     model.load_state_dict(best["weights"])
     finish(model, state, parts, pretraining, config, run, device)
     run.metrics(costs(run, began, device), state.epoch)
@@ -155,13 +157,14 @@ def extra_epochs(config: FinetuneConfig, count: int) -> int:
 
 def micro_losses(state: State, config: FinetuneConfig, device: torch.device, batch: batches.Crops) -> Iterator[Any]:
     """L1 of each micro-batch as its part of the batch's; the forward pass's scores are kept for the train SRCC."""
-    seen = state.own["seen"]
+    fresh, whole = torch.zeros_like(state.own["seen"]), distributed.total(len(batch.seeds))
     for crops in batch.split(config.compute.micro_batch):
         seed_masks(state.model, crops.seeds)
         scores = state.model(pixels_to(crops.pixels, device))
-        seen[0].index_add_(0, crops.rows, scores.detach().double().cpu())
-        seen[1].index_add_(0, crops.rows, torch.ones(len(crops.rows), dtype=torch.float64))
-        yield scaled({"total": l1_loss(scores, crops.scores.to(device))}, len(crops.seeds) / len(batch.seeds))
+        fresh[0].index_add_(0, crops.rows, scores.detach().double().cpu())
+        fresh[1].index_add_(0, crops.rows, torch.ones(len(crops.rows), dtype=torch.float64))
+        yield scaled({"total": l1_loss(scores, crops.scores.to(device))}, len(crops.seeds) / whole)
+    state.own["seen"] += distributed.added(fresh)
 
 
 def metrics_of(epoch: Epoch, state: State, train: datasets.Manifest) -> dict[str, float]:
@@ -182,7 +185,7 @@ def select(
     """
     if not len(validation):
         state.own["best_epoch"] = epoch
-        checkpoint.save(run.folder / "best", epoch, {"weights": state.model.state_dict()})
+        keep(state, run)
         return {}
     predictions = predict(state.model, validation, config.crops.size, config.crops.validation, device)
     values = correlations(predictions, validation, "val/")
@@ -191,9 +194,15 @@ def select(
     best = state.own.get("best_srcc", -np.inf)
     if "best_epoch" not in state.own or values["val/srcc"] > best:  # an undefined SRCC (nan) beats nothing
         state.own |= {"best_epoch": epoch, "best_srcc": values["val/srcc"], "best_plcc": values["val/plcc"]}
-        checkpoint.save(run.folder / "best", epoch, {"weights": state.model.state_dict()})
+        keep(state, run)
     state.own["last_srcc"] = values["val/srcc"]
     return values
+
+
+def keep(state: State, run: Any) -> None:
+    """The weights of the best epoch, in the place of the one before."""
+    if distributed.leads():
+        checkpoint.save(run.folder / "best", state.own["best_epoch"], {"weights": state.model.state_dict()})
 
 
 def finish(
@@ -207,6 +216,9 @@ def finish(
 ) -> None:
     """Test the selected epoch once on the full grid; write the model, its metrics and its predictions."""
     own, test = state.own, parts["test"]
+    predictions = predict(model, test, config.crops.size, config.crops.grid**2, device)
+    if not distributed.leads():
+        return
     kept = {"best/val_srcc": "best_srcc", "best/val_plcc": "best_plcc", "final/val_srcc": "last_srcc"}
     best = {name: own[key] for name, key in kept.items() if key in own}
     run.metrics({"best/epoch": own["best_epoch"]} | best, state.epoch)
@@ -223,6 +235,5 @@ def finish(
     folder = save_model(run.folder / "model", model, flatten(config), origin)
     run.artifact(folder, "model")
     model_id = run.model(f"{test.name}-{config.seed}", folder, flatten(config))
-    predictions = predict(model, test, config.crops.size, config.crops.grid**2, device)
     report_set(run, predictions, test, own["best_epoch"], model_id, pretraining["families"])
     looking.look(model, test, config.crops.size, run, device)

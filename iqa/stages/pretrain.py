@@ -14,6 +14,7 @@ from iqa import (
     checkpoint,
     datasets,
     degradations,
+    distributed,
     encoders,
     instants,
     losses,
@@ -77,7 +78,8 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     instants.reached("best-metric")
     run.metrics(costs(run, began, device), config.optim.epochs)
     origin = {"data": train.digest, "data_name": manifest.name, "seen": lineage.marks(train)}
-    leave(model, state, config, run, origin)
+    if distributed.leads():
+        leave(model, state, config, run, origin)
 
 
 def build(config: PretrainConfig, run: Any) -> Model:
@@ -102,8 +104,10 @@ def build(config: PretrainConfig, run: Any) -> Model:
 
 def text(loss: Loss, run: Any) -> Tensor:
     """The prompts' unit vectors (P, 2, E); they and what made them become the run's artifact `text`."""
-    tree = encoders.text.features(loss.text_model, loss.text_weights, loss.pairs(), datasets.cache_folder())
-    run.artifact(checkpoint.write(run.folder / "text", tree, kind="text"), "text")
+    told = (loss.text_model, loss.text_weights, loss.pairs(), datasets.cache_folder())
+    tree = distributed.from_first(lambda: encoders.text.features(*told))
+    if distributed.leads():
+        run.artifact(checkpoint.write(run.folder / "text", tree, kind="text"), "text")
     return tree["features"]
 
 
@@ -123,14 +127,14 @@ def micro_losses(
     model: Model, config: PretrainConfig, device: torch.device, batch: list[batches.CropPair]
 ) -> Iterator[dict[str, Tensor]]:
     """The loss of each micro-batch of images, as its part of the batch's; exact, since images do not couple."""
-    step = config.compute.micro_batch or len(batch)
+    step, whole = config.compute.micro_batch or len(batch), distributed.total(len(batch))
     levels = config.degrade.levels
     for at in range(0, len(batch), step):
         pairs = batch[at : at + step]
         scores = score_views(model, batches.degraded(pairs, levels, config.degrade.crop, device))
         if config.loss.shuffle_levels:
             scores = losses.shuffled(scores, orders(pairs, levels).to(device))
-        yield scaled(terms_of(scores, config.loss), len(pairs) / len(batch))
+        yield scaled(terms_of(scores, config.loss), len(pairs) / whole)
 
 
 def orders(pairs: list[batches.CropPair], levels: int) -> Tensor:
@@ -166,18 +170,26 @@ def without_costs(record: dict[str, float]) -> dict[str, float]:
 def ordering(
     model: Model, validation: datasets.Manifest, config: PretrainConfig, device: torch.device
 ) -> dict[str, float]:
-    """Held-out ordering accuracy for each family and on average, spread of the scores (collapse alarm), cosine."""
-    levels, crop = config.degrade.levels, config.degrade.crop
+    """Held-out ordering accuracy for each family and on average, spread of the scores (collapse alarm), cosine.
+
+    Processes share the images.
+    """
+    levels, crop, most = config.degrade.levels, config.degrade.crop, config.degrade.heldout
     at_once = max(1, FORWARD // levels)
+    count = min(len(validation), most)
+    own = distributed.share(count)
     accuracy, every = {}, []
     model.eval()
     for family in degradations.expand(config.degrade.families):
-        pairs = batches.held_out(validation, family, crop, config.degrade.heldout)
+        pairs = batches.held_out(validation, family, crop, most, own)
         tracking.stop_if_asked()
-        parts = [pairs[at : at + at_once] for at in range(0, len(pairs), at_once)]
-        views = [score_views(model, batches.degraded(part, levels, crop, device))[:, 0] for part in parts]
+        scores = torch.zeros(count, levels, device=device)
+        for at in range(0, len(pairs), at_once):
+            views = batches.degraded(pairs[at : at + at_once], levels, crop, device)
+            first = own.start + at
+            scores[first : first + len(views)] = qualiclip.quality(score_views(model, views)[:, 0])
         instants.reached("amid-validation")
-        scores = qualiclip.quality(torch.cat(views))
+        distributed.added(scores)
         accuracy[f"val/ordering/{family}"] = float(losses.ordering_accuracy(scores))
         every.append(scores.flatten())
     model.train()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from iqa import batches, checkpoint, encoders, instants, metrics, statistics, tracking
+from iqa import batches, checkpoint, distributed, encoders, instants, metrics, statistics, tracking
 from iqa.datasets import Manifest
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.stages import lineage
@@ -22,14 +22,15 @@ KNOWN = ("family", "level")  # of a distortion; "" and -1 where nobody knows
 
 @torch.no_grad()
 def predict(model: nn.Module, manifest: Manifest, crop: int, count: int, device: torch.device) -> np.ndarray:
-    """The mean score over each image's `count` fixed crops: (len(manifest),) float64."""
+    """The mean score over each image's `count` fixed crops: (len(manifest),) float64; processes share the images."""
     model.eval()
     sums = torch.zeros(len(manifest), dtype=torch.float64)
-    for pixels, rows in batches.ahead(batches.evaluation(manifest, crop=crop, count=count, batch=FORWARD)):
+    own = distributed.share(len(manifest))
+    for pixels, rows in batches.ahead(batches.evaluation(manifest, crop=crop, count=count, batch=FORWARD, which=own)):
         tracking.stop_if_asked()
         sums.index_add_(0, rows, model(pixels_to(pixels, device)).double().cpu())
         instants.reached("amid-validation")
-    return (sums / count).numpy()
+    return (distributed.added(sums) / count).numpy()
 
 
 def correlations(predictions: np.ndarray, manifest: Manifest, prefix: str) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from iqa import batches, checkpoint, datasets, encoders, instants, machine, tracking
+from iqa import batches, checkpoint, datasets, distributed, encoders, instants, machine, tracking
 from iqa.config import Compute, Data
 from iqa.loop import Record, Terms, fit
 
@@ -168,15 +168,27 @@ def tell(note: str) -> None:
 
 
 def resume(state: State, folder: Path, device: torch.device) -> None:
-    """Continue from the newest sound checkpoint of a run's folder, if there is one."""
-    found = checkpoint.latest(folder / "checkpoints")
+    """Continue from the newest sound checkpoint of a run's folder, if there is one; every process from the same."""
+    refuse_batch_statistics(state.model)
+    found = distributed.from_first(lambda: checkpoint.latest(folder / "checkpoints"))
     if found is None:
+        distributed.same(state.model)
         return
     step, tree = found
     instants.reached("amid-resume")
     state.restore(tree, f"{folder / 'checkpoints' / f'step-{step:09d}'}")
     state.sums = {name: value.to(device) for name, value in state.sums.items()}
     logger.info("resuming at step %d, after %d finished epochs", step, state.epoch)
+
+
+def refuse_batch_statistics(model: Any) -> None:
+    """Raise ValueError where several processes would each normalise by the statistics of its own share."""
+    encoder = model.encoder
+    if distributed.world() > 1 and encoder.normalisations() and not (encoder.frozen or encoder.fixed):
+        raise ValueError(
+            f"{encoder.name} with random weights normalises by a batch's own statistics, which processes do not share: "
+            "leave devices out, or start from weights."
+        )
 
 
 def epochs(
@@ -212,9 +224,10 @@ def _epochs(
             state.step = record.step + 1
             state.sums = {name: state.sums.get(name, 0) + term for name, term in record.terms.items()}
             instants.reached("after-step")
-            if run.stop_requested():
+            asked = distributed.highest(run.stop_requested())
+            if asked:
                 _save(state, run)
-                raise tracking.Stopped(run.stop_requested())
+                raise tracking.Stopped(asked)
             if time.monotonic() - saved >= 60 * course.checkpoint_minutes and state.step < last:
                 _save(state, run)
                 saved = time.monotonic()
@@ -241,10 +254,10 @@ def _epochs(
 
 
 def shown(steps: Iterator[Record], count: int, title: str) -> Iterator[Record]:
-    """The same records, with a bar on a terminal that is gone when they are; none where several processes share it."""
+    """The same records, with a bar on a terminal that is gone when they are; of processes, one alone shows it."""
     from tqdm import tqdm
 
-    hidden = True if multiprocessing.parent_process() else None
+    hidden = True if multiprocessing.parent_process() or not distributed.leads() else None
     return iter(tqdm(steps, desc=title, total=count, unit="step", leave=False, disable=hidden))
 
 
@@ -268,8 +281,9 @@ def pixels_to(pixels: Tensor, device: torch.device) -> Tensor:
 
 def _save(state: State, run: Any) -> None:
     _refuse_divergence(state)
-    run.sync()
-    checkpoint.save(run.folder / "checkpoints", state.step, state.tree())
+    if distributed.leads():
+        run.sync()
+        checkpoint.save(run.folder / "checkpoints", state.step, state.tree())
 
 
 def _refuse_divergence(state: State) -> None:

@@ -14,7 +14,15 @@ from iqa.tracking.lock import Busy, held
 from iqa.tracking.reading import compare_url, fetch, history, logged_model, resolve, row, rows, url
 from iqa.tracking.refusing import troubled
 from iqa.tracking.run import Run, is_finished, open_run
-from iqa.tracking.signals import Stopped, handle_signals, leave_with_parent, stop_after, stop_if_asked, stop_requested
+from iqa.tracking.signals import (
+    Stopped,
+    follow,
+    handle_signals,
+    leave_with_parent,
+    stop_after,
+    stop_if_asked,
+    stop_requested,
+)
 from iqa.tracking.silent import Silent
 from iqa.tracking.stale import reap
 from iqa.tracking.store import StoreError, offline, reach, troubles
@@ -35,6 +43,7 @@ __all__ = [
     "compare_url",
     "copied",
     "fetch",
+    "follow",
     "handle_signals",
     "leave_with_parent",
     "held",

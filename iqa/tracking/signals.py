@@ -18,6 +18,7 @@ GRACE = 4.0  # seconds until whatever asks nobody whether it should stop is brok
 _asked = 0
 _began = time.monotonic()
 _until = math.inf
+_follows = False
 
 
 class Stopped(Exception):
@@ -33,12 +34,13 @@ class Stopped(Exception):
 def handle_signals() -> None:
     """SIGTERM, SIGINT and SIGUSR1 ask to stop; a second SIGINT is a KeyboardInterrupt.
 
-    Under `mlflow run` on Linux, its death asks too: MLflow leaves its child running otherwise.
+    Under `mlflow run` on Linux, its death asks too: MLflow leaves its child running otherwise. So does the death of the
+    launcher that started this process as one of several.
     """
     for number in SIGNALS:
         signal.signal(number, _ask)
     signal.signal(signal.SIGALRM, _insist)
-    if sys.platform == "linux" and "MLFLOW_RUN_ID" in os.environ:
+    if sys.platform == "linux" and {"MLFLOW_RUN_ID", "TORCHELASTIC_RUN_ID"} & os.environ.keys():
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
@@ -53,6 +55,12 @@ def leave_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def follow() -> None:
+    """This process trains with others from now on, of which the first decides when all of them stop."""
+    global _follows
+    _follows = True
 
 
 def stop_after(hours: float) -> None:
@@ -74,7 +82,7 @@ def stop_requested() -> int:
 def stop_if_asked() -> None:
     """Raise Stopped if somebody asked to stop: for work of which nothing needs saving."""
     number = stop_requested()
-    if number:
+    if number and not _follows:
         raise Stopped(number)
 
 
@@ -82,7 +90,7 @@ def _ask(number: int, frame: FrameType | None) -> None:
     global _asked
     if number == signal.SIGINT and _asked == signal.SIGINT:
         raise KeyboardInterrupt
-    if not _asked:
+    if not _asked and not _follows:
         signal.setitimer(signal.ITIMER_REAL, GRACE)
     _asked = number
 
