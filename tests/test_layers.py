@@ -14,11 +14,12 @@ LEVELS = {
     0: {"config", "images", "degradations", "losses", "metrics", "statistics", "checkpoint", "machine"},
     1: {"datasets", "encoders", "hyperiqa", "qualiclip", "optim", "journal"},
     2: {"loop", "batches", "tracking"},
-    3: {"stages", "report", "served"},
-    4: {"experiment"},
-    5: {"studies"},
-    6: {"entrypoints"},
-    7: {"__main__", "benchmarks"},
+    3: {"scorer"},
+    4: {"stages", "report", "served", "album"},
+    5: {"experiment"},
+    6: {"studies"},
+    7: {"entrypoints"},
+    8: {"__main__", "benchmarks"},
 }
 LEVEL = {unit: level for level, units in LEVELS.items() for unit in units}
 ONLY = {  # who may import a package from outside
