@@ -2,7 +2,8 @@
 
 A run is a folder with a journal; everything is written there first and shipped to the tracking store in the
 background, or later by sync. See journal (the format), run (opening, the verbs, ending), joining, adoption (of what
-others began), shipping, sending, syncing, reading, local, folders, store, lock, signals, provenance.
+others began), shipping, sending, serving and champion (the registered model), syncing, reading, local, folders, store,
+lock, signals, provenance.
 """
 
 from iqa.tracking.adoption import abandon, adopt, stand_in
@@ -11,7 +12,7 @@ from iqa.tracking.folders import runs_folder
 from iqa.tracking.journal import Journal, JournalError
 from iqa.tracking.local import RunRow
 from iqa.tracking.lock import Busy, held
-from iqa.tracking.reading import compare_url, fetch, history, logged_model, resolve, row, rows, url
+from iqa.tracking.reading import best_model, compare_url, fetch, history, logged_model, resolve, row, rows, url
 from iqa.tracking.run import Run, is_finished, open_run
 from iqa.tracking.signals import Stopped, handle_signals, leave_with_parent, stop_after, stop_if_asked, stop_requested
 from iqa.tracking.silent import Silent
@@ -31,6 +32,7 @@ __all__ = [
     "Unshipped",
     "abandon",
     "adopt",
+    "best_model",
     "compare_url",
     "copied",
     "fetch",
