@@ -243,6 +243,8 @@ def finish(name: str, run_id: str) -> None:
     print(f"run {run_id}: {tracking.url(run_id)}")
     if artifact:
         print(f"next: -P weights=runs:/{run_id}/{artifact}")
+    if artifact == "model":
+        print(f"or any pictures: iqa score PATHS… --model=runs:/{run_id}/model")
 
 
 def said(name: str, argv: list[str] | None) -> str:
