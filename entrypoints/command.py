@@ -15,6 +15,7 @@ from .progress import Progress
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 SWITCHES = ("accept_code", "commands", "check", "offline", "yes")  # flags that need no value
+SHORT = {"output": ("-o",)}
 SAID = {"": False, "false": False, "no": False, "true": True, "yes": True}
 PRESET = "demo, smoke, laptop, frugal or paper, or a file"
 OFFLINE = "true: ask no tracking store, write the journals alone; sync sends them later"
@@ -26,21 +27,29 @@ CHOICE = {
 
 
 def parse(
-    description: str | None, argv: list[str], stages: Sequence[str] = (), **flags: str
+    description: str | None,
+    argv: list[str],
+    stages: Sequence[str] = (),
+    words: tuple[str, str] = ("", ""),
+    **flags: str,
 ) -> tuple[argparse.Namespace, dict[str, str]]:
     """Known flags (name → help text) and every other --name=value or --name value, dotted or not.
 
-    stages: whose parameters the help lists in its end. Exits with 2 on something that is neither.
+    stages: whose parameters the help lists in its end. words: name and help text of what may stand there without a
+    flag; the list of it is `known.words`. Exits with 2 on something that is neither.
     """
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         description=description, epilog=parameters(stages), formatter_class=layout, allow_abbrev=False
     )
+    if words[0]:
+        parser.add_argument("words", metavar=words[0], help=words[1], nargs="*")
     for name, help_text in flags.items():
         bare = {"nargs": "?", "const": "true"} if name in SWITCHES else {}
         spellings = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
-        parser.add_argument(*spellings, dest=name, default="", help=help_text, **bare)
-    known, rest = parser.parse_known_args(argv)
+        short = SHORT.get(name, ())
+        parser.add_argument(*short, *spellings, dest=name, default="", help=help_text, **bare)
+    known, rest = (parser.parse_known_intermixed_args if words[0] else parser.parse_known_args)(argv)
     for name, value in vars(known).items():
         setattr(known, name, "" if value == "default" else value)
     return known, overrides(rest)
@@ -269,6 +278,8 @@ def finish(name: str, run_id: str) -> None:
     print(f"run {run_id}: {tracking.url(run_id)}")
     if artifact:
         print(f"next: -P weights=runs:/{run_id}/{artifact}")
+    if artifact == "model":
+        print(f"or any pictures: iqa score PATHS… --model=runs:/{run_id}/model")
 
 
 def said(name: str, argv: list[str] | None) -> str:

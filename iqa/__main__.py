@@ -9,6 +9,7 @@ COMMANDS = {
     "pretrain": "stage 1: quality-aware pretraining of an encoder",
     "finetune": "stage 2: encoder and HyperIQA head on opinion scores",
     "evaluate": "a finished model on whole target sets",
+    "score": "any pictures by a finished model: a csv and a contact sheet",
     "study": "an Optuna study",
     "report": "an experiment's report, from its finished runs",
     "data": "list, prepare or verify data sets",

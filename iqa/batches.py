@@ -217,20 +217,32 @@ def corners(height: int, width: int, crop: int, count: int) -> list[tuple[int, i
 def evaluation(
     manifest: Manifest, *, crop: int, count: int, batch: int, which: range | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every image's fixed crops in order, or those of `which`: (pixels (n, 3, C, C) uint8, rows (n,)), n ≤ batch."""
-    read = reader(manifest, crop)
+    """Every image's fixed crops in order, or those of `which`: (pixels (n, 3, C, C) uint8, rows (n,)), n ≤ batch.
+
+    Rows are counted from the first of them.
+    """
+    chosen = range(len(manifest)) if which is None else which
+    return fixed(map(reader(manifest, crop), chosen), crop=crop, count=count, batch=batch)
+
+
+def fixed(pictures: Iterable[Tensor], *, crop: int, count: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The fixed crops of pictures (3, H, W) uint8, none smaller than a crop, as `evaluation` yields them."""
     waiting: list[Tensor] = []
     rows: list[int] = []
-    for row in range(len(manifest)) if which is None else which:
-        pixels = read(row)
+    for row, pixels in enumerate(pictures):
         for top, left in corners(pixels.shape[1], pixels.shape[2], crop, count):
-            waiting.append(pixels[:, top : top + crop, left : left + crop])
+            waiting.append(pixels[:, top : top + crop, left : left + crop].clone())  # a view would keep the picture
             rows.append(row)
         while len(rows) >= batch:
             yield torch.stack(waiting[:batch]), torch.tensor(rows[:batch])
             waiting, rows = waiting[batch:], rows[batch:]
     if rows:
         yield torch.stack(waiting), torch.tensor(rows)
+
+
+def pixels_to(pixels: Tensor, device: torch.device) -> Tensor:
+    """uint8 crops (N, 3, C, C) → float images in [0, 1] on the device, in the memory layout that is fast there."""
+    return images.unit(pixels.to(device)).contiguous(memory_format=torch.channels_last)
 
 
 def ahead(items: Iterable[T], depth: int = 2) -> Generator[T]:

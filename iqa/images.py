@@ -1,5 +1,6 @@
 """File → pixels: the only place that opens an image, and where a bad one is refused with a sentence."""
 
+import io
 import os
 import stat
 import struct
@@ -18,6 +19,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # by content, never by suffix;
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_PIXELS = 100_000_000
 BACKGROUND = (255, 255, 255)  # transparent pixels are composited on white
+THUMBNAIL_QUALITY = 80
 NATIVE = "native"  # the size that a file has
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -69,17 +71,36 @@ def read(
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ImageError(f"{name} cannot be opened ({reason}): check the path and its permissions") from error
     with handle:
-        try:
-            return _decoded(handle, name, max_pixels, size, resample)
-        except ImageError:
-            raise
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise ImageError(f"{name} has more than {MAX_PIXELS:,} pixels: scale it down") from error
-        except Image.UnidentifiedImageError as error:
-            raise ImageError(f"{name} is not a picture that can be read: give {_listed(FORMATS)}") from error
-        except _DECODER_ERRORS as error:
-            reason = str(error) or type(error).__name__
-            raise ImageError(f"{name} is damaged ({reason}): replace it, or leave it out") from error
+        return _sound(handle, name, max_pixels, size, resample)
+
+
+def decode(content: bytes, name: str, size: str = NATIVE, resample: str = "bicubic") -> Tensor:
+    """As `read`, of an image file's bytes; `name` is what a sentence about them calls them."""
+    return _sound(io.BytesIO(content), name, MAX_PIXELS, size, resample)
+
+
+def thumbnail(pixels: Tensor, side: int) -> bytes:
+    """(3, H, W) uint8 RGB → a JPEG whose longer side has at most `side` pixels: the same pixels give the same bytes."""
+    picture = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    picture.thumbnail((side, side))
+    written = io.BytesIO()
+    picture.save(written, format="JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
+    return written.getvalue()
+
+
+def _sound(handle: IO[bytes], name: str, max_pixels: int, size: str, resample: str) -> Tensor:
+    """`_decoded`, with every failure as an ImageError."""
+    try:
+        return _decoded(handle, name, max_pixels, size, resample)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ImageError(f"{name} has more than {MAX_PIXELS:,} pixels: scale it down") from error
+    except Image.UnidentifiedImageError as error:
+        raise ImageError(f"{name} is not a picture that can be read: give {_listed(FORMATS)}") from error
+    except _DECODER_ERRORS as error:
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"{name} is damaged ({reason}): replace it, or leave it out") from error
 
 
 def _decoded(handle: IO[bytes], name: str, max_pixels: int, size: str, resample: str) -> Tensor:

@@ -2,7 +2,8 @@
 
 import torch
 
-from iqa import checkpoint, config, tracking
+from iqa import checkpoint, config, encoders, scorer, tracking
+from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.stages import stage
 
 TINY = {"compute.threads": "1", "compute.device": "cpu"}
@@ -52,3 +53,13 @@ def weights(folder, kind):
 
 def equal(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def untrained(folder, crop=32, grid=2, size="native"):
+    """A model's artifact as fine-tuning leaves it, with first weights: its scores are functions of a picture."""
+    encoder = encoders.build("", "bundled", image_size=crop)
+    model = QualityModel(encoder, HyperHead(encoder.channels, seed=1))
+    told = config.flatten(config.load("finetune", FINETUNE | {"crops.size": str(crop)}, "smoke"))
+    origin = {"run": "0123456789abcdef" * 2, "epoch": 1, "seen": [], "families": [], "validation_srcc": 0.5}
+    about = (scorer.Preprocessing(crop, grid, size, "bicubic", 48), scorer.Scale("toys", "opinion scores", 0.0, 100.0))
+    return scorer.save(folder, model, told, origin, *about)

@@ -64,9 +64,10 @@ def test_a_switch_that_is_neither_is_refused_by_its_name():
         command.switch("check", "maybe")
 
 
-@pytest.mark.parametrize(
-    "name", ["main", "report", "ablate", "plan", "finetune", "data", "study", "sync", "clean", "doctor"]
-)
+LIGHT = ["main", "report", "ablate", "plan", "finetune", "data", "study", "sync", "clean", "doctor", "score"]
+
+
+@pytest.mark.parametrize("name", LIGHT)
 def test_the_help_of_a_command_brings_in_nothing_heavy(name):
     code = (
         f"import sys; from entrypoints.{name} import main\n"

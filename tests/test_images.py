@@ -250,3 +250,18 @@ def test_four_hundred_mutations_are_read_or_refused(tmp_path, kind):
             assert "mutant" in str(refusal)
             outcomes.add("refused")
     assert "refused" in outcomes
+
+
+def test_bytes_are_decoded_as_the_file_that_holds_them(tmp_path):
+    file = saved(tmp_path, picture(), "a.jpg")
+    content = file.read_bytes()
+    assert torch.equal(images.decode(content, "it", size="12"), images.read(file, size="12"))
+    with pytest.raises(ImageError, match="^it is damaged"):
+        images.decode(content[: len(content) // 2], "it")
+
+
+def test_a_thumbnail_is_a_jpeg_of_the_same_shape_within_its_side():
+    small = images.thumbnail(as_tensor(picture(100, 200)), 50)
+    assert small.startswith(b"\xff\xd8") and images.decode(small, "it").shape == (3, 25, 50)
+    assert images.thumbnail(as_tensor(picture(100, 200)), 50) == small
+    assert images.decode(images.thumbnail(as_tensor(picture(10, 20)), 50), "it").shape == (3, 10, 20)

@@ -14,11 +14,12 @@ LEVELS = {
     0: {"config", "images", "degradations", "losses", "metrics", "statistics", "checkpoint", "machine", "distributed"},
     1: {"datasets", "encoders", "hyperiqa", "qualiclip", "optim", "journal", "launching"},
     2: {"loop", "batches", "tracking"},
-    3: {"stages", "report", "served"},
-    4: {"experiment", "doctor"},
-    5: {"studies"},
-    6: {"entrypoints", "server"},
-    7: {"__main__", "benchmarks"},
+    3: {"scorer"},
+    4: {"stages", "report", "served", "album"},
+    5: {"experiment", "doctor"},
+    6: {"studies"},
+    7: {"entrypoints", "server"},
+    8: {"__main__", "benchmarks"},
 }
 LEVEL = {unit: level for level, units in LEVELS.items() for unit in units}
 ONLY = {  # who may import a package from outside

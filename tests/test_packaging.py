@@ -20,7 +20,7 @@ from iqa import config
 
 ROOT = Path(__file__).parent.parent
 ENTRY_POINTS = {"main", "pretrain", "finetune", "evaluate", "report", "study", "plan", "compare", "ablate", "data"}
-ENTRY_POINTS |= {"sync", "clean", "doctor"}
+ENTRY_POINTS |= {"sync", "clean", "doctor", "score"}
 EXPERIMENTS = {"main", "report", "plan", "ablate"}  # take the preset of their experiment
 HOSTILE = ["--lr=9", "a b", "$(touch pwned)", "it's", '"; exit 7 #', "`id`", "ü\nx", "{data}", "*", "-", "~"]
 
@@ -143,7 +143,7 @@ def test_the_other_entry_points_share_the_stages_names(name):
     own = {"preset", "experiment", "seeds", "name", "trials", "workers", "study", "folds", "arm", "sampler", "pruner"}
     own |= {"storage", "grace", "action", "cache", "count", "pictures"}
     own |= {"treatment", "baseline", "commands", "only", "force", "accept_code", "at_once", "check", "bundle"}
-    own |= {"offline", "folder", "yes"}
+    own |= {"offline", "folder", "yes", "paths", "model", "output", "sheet", "input_size"}
     assert set(mlproject()[name]["parameters"]) - own <= set().union(*config.FLAT.values())
 
 

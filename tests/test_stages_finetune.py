@@ -6,8 +6,8 @@ import pytest
 import torch
 from stage_toy import Recorded, StopsAt, done, equal, settings, weights
 
-from iqa import batches, datasets, encoders, images, optim, tracking
-from iqa.stages import finetune, scoring
+from iqa import batches, datasets, encoders, images, optim, scorer, tracking
+from iqa.stages import finetune
 from iqa.stages.training import State
 
 CPU = torch.device("cpu")
@@ -141,7 +141,7 @@ def test_bfloat16_and_recomputation_train_a_model_that_loads_in_float32(photos, 
     told = settings("finetune", photos, epochs="1", compute__precision="bfloat16", compute__recompute="true")
     records, folder = done("finetune", told, tracking.Silent(tmp_path))
     assert records[0]["train/loss"] > 0
-    model, _ = scoring.load_model(folder, 32)
+    model, _ = scorer.load(folder, 32)
     assert {tensor.dtype for tensor in model.state_dict().values()} <= {torch.float32, torch.int64}
 
 
@@ -175,8 +175,9 @@ def test_every_kind_of_encoder_is_built_trained_a_step_and_loaded_again(name, or
     list(fit(losses_of, repeat(views), finetune.optimizer_of(model, told), lambda step: 1.0, steps))
     moved = sum(not torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
     assert moved > 0.9 * len(before)
-    folder = scoring.save_model(tmp_path / "model", model, flatten(told), {})
-    again, _ = scoring.load_model(folder, side)
+    about = (scorer.Preprocessing(side, 1, "native", "bicubic", side), scorer.Scale("toy", "none", 0.0, 1.0))
+    folder = scorer.save(tmp_path / "model", model, flatten(told), {}, *about)
+    again, _ = scorer.load(folder, side)
     with torch.no_grad():
         assert torch.equal(model.eval()(views), again.eval()(views))
     assert equal(model.state_dict(), again.state_dict())

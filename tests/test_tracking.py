@@ -270,7 +270,7 @@ def test_an_artifact_store_that_fails_holds_up_no_metric(tmp_path, monkeypatch):
 def test_sending_everything_again_doubles_nothing(tmp_path):
     with opened(tmp_path / "run") as run:
         run.metrics({"loss": 1.0, "srcc": float("nan")}, 1)
-        model = run.model("m", folder_with_a_file(tmp_path / "run"), {})
+        model = model_of(run, "m", {})
         run.dataset("sample", "d" * 32, "/data", "training", {})
         run.model_metrics(model, {"loss": 1.0}, "sample", "d" * 32, 1)
     before = snapshot(run.run_id)
@@ -295,10 +295,15 @@ def folder_with_a_file(run_folder):
     return folder
 
 
+def model_of(run, name, params):
+    """A LoggedModel of one file, served by the product's own code."""
+    return run.model(name, folder_with_a_file(run.folder), params, ROOT / "iqa" / "served.py")
+
+
 def test_a_model_s_metrics_are_tied_to_it_and_to_the_data_set(tmp_path):
     with opened(tmp_path / "run") as run:
         run.dataset("sample", "d" * 32, "/data", "testing", {})
-        model = run.model("sample-0: best", folder_with_a_file(tmp_path / "run"), {"seed": 0})
+        model = model_of(run, "sample-0: best", {"seed": 0})
         run.metrics({"test/sample/srcc": 0.9, "test/sample/plcc": float("nan")}, 3)
         run.model_metrics(model, {"test/sample/srcc": 0.9, "test/sample/plcc": float("nan")}, "sample", "d" * 32, 3)
     where = [tracking.row(run.run_id).experiment_id]
@@ -309,7 +314,13 @@ def test_a_model_s_metrics_are_tied_to_it_and_to_the_data_set(tmp_path):
     assert [(one.key, one.value) for one in found.metrics] == [("test/sample/srcc", 0.9)]  # MLflow would make nan 0
     assert tracking.row(run.run_id).tags["iqa.model"] == found.model_id
     assert len(store.client().get_metric_history(run.run_id, "test/sample/srcc")) == 1
-    assert (Path(urlsplit(found.artifact_location).path) / "state.json").is_file()
+    files = {path.relative_to(place).as_posix() for place in [place_of(found)] for path in place.rglob("*")}
+    assert {"MLmodel", "served.py", "requirements.txt", "artifacts/model/state.json"} <= files
+    assert not [name for name in files if name.endswith((".pkl", ".pth", ".pt2"))]
+
+
+def place_of(model):
+    return Path(urlsplit(model.artifact_location).path)
 
 
 def test_what_mlflow_refuses_is_said_and_holds_up_nothing_else(tmp_path, caplog):
@@ -467,7 +478,7 @@ def test_silence_has_every_verb_of_a_run_and_writes_nothing(tmp_path):
             assert inspect.signature(loud) == inspect.signature(silent), name
     with tracking.Silent(tmp_path) as run:
         run.metrics({"a": 1.0}, 1)
-        assert run.model("m", tmp_path, {}) == "m" and run.stop_requested() == 0
+        assert run.model("m", tmp_path, {}, tmp_path) == "m" and run.stop_requested() == 0
         with run.child("finetune", tmp_path / "child", name="c", params={}, tags={}) as child:
             child.artifact(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -111,10 +111,12 @@ def test_an_offline_run_s_own_id_goes_on_to_mean_it_at_the_store(online):
     assert tracking.url(own).endswith(tracking.row(own).run_id)
 
 
-def test_a_model_s_metrics_find_the_model_that_another_offline_run_left(online):
+def test_a_model_s_metrics_find_the_model_that_another_offline_run_left(online, monkeypatch):
+    monkeypatch.setattr("iqa.tracking.serving.upload", lambda *_: None)
     with opened("tuned", stage="finetune") as tuned:
         artifact(tuned, "model")
-        tuned.model("m", tuned.folder / "model", {})
+        (tuned.folder.parent / "served.py").write_text("")
+        tuned.model("m", tuned.folder / "model", {}, tuned.folder.parent / "served.py")
     reference = tracking.logged_model(tuned.run_id)
     with opened("tested", stage="evaluate") as tested:
         tested.model_metrics(reference, {"test/srcc": 0.5}, "set", "d" * 32, 1)

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from iqa import distributed, machine, tracking
+from iqa import distributed, machine, scorer, tracking
 from iqa.config import EvaluateConfig
 from iqa.stages import lineage, targets
-from iqa.stages.scoring import load_model, predict, report_set
+from iqa.stages.scoring import predict, report_set
 from iqa.stages.training import costs, prepare, tell
 
 
@@ -15,7 +15,7 @@ def evaluate(config: EvaluateConfig, run: Any) -> Iterator[dict[str, float]]:
     """Yield each target set's metrics, in the order of the config; predictions are artifacts."""
     began = time.monotonic()
     device = prepare(config.compute)
-    model, about = load_model(
+    model, about = scorer.load(
         tracking.resolve(config.weights), config.crops.size, config.compute.precision == "bfloat16"
     )
     machine.channels_last(model, device)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from iqa import batches, checkpoint, datasets, distributed, encoders, instants, machine, optim, tracking
+import iqa
+from iqa import batches, checkpoint, datasets, distributed, encoders, instants, machine, optim, scorer, tracking
+from iqa.batches import pixels_to
 from iqa.config import FinetuneConfig, flatten
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
 from iqa.stages import lineage, looking, probing
-from iqa.stages.scoring import correlations, predict, report_set, save_model
+from iqa.stages.scoring import correlations, predict, report_set
 from iqa.stages.training import (
     Course,
     Epoch,
@@ -25,11 +28,12 @@ from iqa.stages.training import (
     described,
     epochs,
     loaded,
-    pixels_to,
     prepare,
     resume,
     scaled,
 )
+
+SERVED = Path(iqa.__file__).with_name("served.py")  # the code that the registered model is loaded from
 
 
 def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
@@ -231,9 +235,20 @@ def finish(
         "epoch": own["best_epoch"],
         "seen": sorted({*pretraining["seen"], *lineage.marks(parts["train"]), *lineage.marks(parts["validation"])}),
         "families": pretraining["families"],
+        "validation_srcc": own.get("best_srcc"),
     }
-    folder = save_model(run.folder / "model", model, flatten(config), origin)
+    prepared = scorer.preprocessing_of(parts["train"], config.crops.size, config.crops.grid)
+    scale = scorer.Scale(test.name, test.scores_are, *map(float, test.score_range))
+    folder = scorer.save(run.folder / "model", model, flatten(config), origin, prepared, scale)
     run.artifact(folder, "model")
-    model_id = run.model(f"{test.name}-{config.seed}", folder, flatten(config))
+    model_id = run.model(f"{test.name}-{config.seed}", folder, flatten(config), SERVED)
+    offer(own, parts["validation"], model_id, run)
     report_set(run, predictions, test, own["best_epoch"], model_id, pretraining["families"])
     looking.look(model, test, config.crops.size, run, device)
+
+
+def offer(own: dict[str, Any], validation: datasets.Manifest, model_id: str, run: Any) -> None:
+    """Say on which pictures the model was selected, and with what result: the registry's champion is chosen by it."""
+    if len(validation):
+        run.tags({"validation": f"{validation.protocol} {validation.digest}"})
+        run.candidate(model_id, own["best_srcc"], validation.digest, validation.protocol)

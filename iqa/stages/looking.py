@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from iqa import batches
+from iqa.batches import pixels_to
 from iqa.datasets import Manifest
 from iqa.hyperiqa import QualityModel
-from iqa.stages.training import pixels_to
 
 SHOWN = 4  # images, at equal steps of the given score
 

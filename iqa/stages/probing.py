@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from iqa import batches, degradations, losses, metrics, statistics
+from iqa.batches import pixels_to
 from iqa.datasets import Manifest
 from iqa.stages.scoring import write_predictions
-from iqa.stages.training import pixels_to
 
 SHARES = {"100": 1.0, "10": 0.1}  # per cent of the training labels
 FORWARD = 96  # crops at once

@@ -1,36 +1,40 @@
-"""Scores of a finished model: rows of predictions, the metrics of a set, the model's artifact and back."""
+"""Scores of a finished model: rows of predictions, the metrics of a set."""
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from iqa import batches, checkpoint, distributed, encoders, instants, metrics, statistics, tracking
+from iqa import batches, distributed, instants, metrics, scorer, statistics, tracking
 from iqa.datasets import Manifest
-from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.stages import lineage
-from iqa.stages.training import described, pixels_to
+from iqa.stages.training import described
 
-FORWARD = 96  # crops at once
+T = TypeVar("T")
 KNOWN = ("family", "level")  # of a distortion; "" and -1 where nobody knows
 
 
-@torch.no_grad()
 def predict(model: nn.Module, manifest: Manifest, crop: int, count: int, device: torch.device) -> np.ndarray:
     """The mean score over each image's `count` fixed crops: (len(manifest),) float64; processes share the images."""
-    model.eval()
-    sums = torch.zeros(len(manifest), dtype=torch.float64)
     own = distributed.share(len(manifest))
-    for pixels, rows in batches.ahead(batches.evaluation(manifest, crop=crop, count=count, batch=FORWARD, which=own)):
+    crops = batches.evaluation(manifest, crop=crop, count=count, batch=scorer.FORWARD, which=own)
+    found = torch.zeros(len(manifest), dtype=torch.float64)
+    mine = list(scorer.scores(model, watched(batches.ahead(crops)), count, device))
+    found[own.start : own.stop] = torch.tensor(mine, dtype=torch.float64)
+    return distributed.added(found).numpy()
+
+
+def watched(crops: Iterable[T]) -> Iterator[T]:
+    """The same batches, unless somebody asks to stop between two of them."""
+    for batch in crops:
         tracking.stop_if_asked()
-        sums.index_add_(0, rows, model(pixels_to(pixels, device)).double().cpu())
+        yield batch
         instants.reached("amid-validation")
-    return (distributed.added(sums) / count).numpy()
 
 
 def correlations(predictions: np.ndarray, manifest: Manifest, prefix: str) -> dict[str, float]:
@@ -101,22 +105,3 @@ def write_predictions(file: Path, predictions: np.ndarray, manifest: Manifest) -
         writer.writerows(zip(*before, (repr(float(value)) for value in predictions), *after, strict=True))
     os.replace(partial, file)
     return file
-
-
-def save_model(folder: Path, model: QualityModel, config: dict[str, Any], origin: dict[str, Any]) -> Path:
-    """The artifact `model`: weights, what rebuilds them, the preprocessing and where it came from."""
-    tree = encoders.tree(model.encoder, config)
-    head = {name: config[f"model.{name}"] for name in ("multi_scale", "attention", "dropout")}
-    return checkpoint.write(
-        folder, tree | {"head": head, "origin": origin, "weights": model.state_dict()}, kind="model"
-    )
-
-
-def load_model(folder: Path, crop: int, bfloat16: bool = False) -> tuple[QualityModel, dict[str, Any]]:
-    """The model of an artifact, strictly loaded, and the artifact's tree without the weights."""
-    tree = checkpoint.read(folder, kind="model")
-    encoder = encoders.build(tree["encoder"]["name"], "random", image_size=crop, bfloat16=bfloat16)
-    model = QualityModel(encoder, HyperHead(encoder.channels, **tree["head"]))
-    weights = tree.pop("weights")
-    encoders.adopt(model, f"{tree['encoder']['name']} with its head", weights, str(folder))
-    return model, tree

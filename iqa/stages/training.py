@@ -272,13 +272,6 @@ def scaled(terms: Terms, share: float) -> Terms:
     return {name: term * share for name, term in terms.items()}
 
 
-def pixels_to(pixels: Tensor, device: torch.device) -> Tensor:
-    """uint8 crops (N, 3, C, C) → float images in [0, 1] on the device, in the memory layout that is fast there."""
-    from iqa.images import unit
-
-    return unit(pixels.to(device)).contiguous(memory_format=torch.channels_last)
-
-
 def _save(state: State, run: Any) -> None:
     _refuse_divergence(state)
     if distributed.leads():

@@ -2,7 +2,8 @@
 
 A run is a folder with a journal; everything is written there first and shipped to the tracking store in the
 background, or later by sync. See journal (the format), run (opening, the verbs, ending), joining, adoption (of what
-others began), shipping, sending, syncing, reading, local, folders, store, refusing, lock, signals, provenance.
+others began), shipping, sending, serving and champion (the registered model), syncing, reading, local, folders, store,
+refusing, lock, signals, provenance.
 """
 
 from iqa.tracking.adoption import abandon, adopt, stand_in
@@ -11,7 +12,7 @@ from iqa.tracking.folders import runs_folder
 from iqa.tracking.journal import Journal, JournalError
 from iqa.tracking.local import RunRow
 from iqa.tracking.lock import Busy, held
-from iqa.tracking.reading import compare_url, fetch, history, logged_model, resolve, row, rows, url
+from iqa.tracking.reading import best_model, compare_url, fetch, history, logged_model, resolve, row, rows, url
 from iqa.tracking.refusing import troubled
 from iqa.tracking.run import Run, is_finished, open_run
 from iqa.tracking.signals import (
@@ -40,6 +41,7 @@ __all__ = [
     "Unshipped",
     "abandon",
     "adopt",
+    "best_model",
     "compare_url",
     "copied",
     "fetch",

@@ -2,8 +2,9 @@
 
 Each line is {"what": …, "time": ms since 1970, …}. The first says "begin" with the format number and all that creating
 the run in a store needs; "joined" says which run of which store it became (a later one replaces it; none yet: not
-created); then metrics, params, tags, dataset, artifact, model, model_metrics; "end" with a status; "resumed" where an
-unfinished run went on. Numbers that JSON lacks are written NaN and Infinity, as Python's json reads them.
+created); then metrics, params, tags, dataset, artifact, model, candidate, model_metrics; "end" with a status;
+"resumed" where an unfinished run went on. Numbers that JSON lacks are written NaN and Infinity, as Python's json reads
+them.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Reading back: runs as rows, a metric's history, artifacts, and the addresses of MLflow's pages."""
 
 import json
+import math
 import os
 import shutil
 import uuid
@@ -8,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from iqa.tracking import local, store
+from iqa.tracking import champion, local, store
 from iqa.tracking.folders import runs_folder
 from iqa.tracking.local import RunRow
 from iqa.tracking.sending import OF_RUN
@@ -80,13 +81,37 @@ def fetch(run_id: str, artifact_path: str) -> Path:
 
 
 def resolve(where: str) -> Path:
-    """runs:/ID/path → the artifact on this machine; anything else is a path already."""
+    """runs:/ID/path, or a model of the registry → the artifact on this machine; anything else is a path already."""
+    if where.startswith("models:/"):
+        return fetch(champion.run_of(where), "model")
     if not where.startswith("runs:/"):
         return Path(where)
     run_id, _, path = where.removeprefix("runs:/").strip("/").partition("/")
     if not run_id or not path:
         raise ValueError(f"'{where}' names no artifact: write runs:/ID/encoder or runs:/ID/model.")
     return fetch(run_id, path)
+
+
+def best_model() -> tuple[str, str]:
+    """(where, what it is) of the model to use where none is named. Raises StoreError if there is none.
+
+    The champion; else, of the newest finished fine-tuning run and those validated on the same data, the best.
+    """
+    held = None if store.offline() else champion.present()
+    if held is not None:
+        said = f"the champion, version {held.version} of {champion.NAME}"
+        return f"{OF_RUN}{champion.run_of(champion.URI)}/model", said
+    found = rows(status="FINISHED", tags={"stage": "finetune"})
+    if not found:
+        raise store.StoreError(
+            "There is no champion and no finished fine-tuning run: run `iqa finetune` or `iqa main` first, or name a "
+            "model (runs:/ID/model, models:/NAME/VERSION or a folder)."
+        )
+    told = found[0].tags.get("validation")
+    alike = [one for one in found if told and one.tags.get("validation") == told] or found[:1]
+    best = max(alike, key=lambda one: _known(one.metrics.get("best/val_srcc", math.nan)))
+    said = f"{best.name}, the best of {len(alike)} finished here, as there is no champion"
+    return f"{OF_RUN}{best.run_id}/model", said
 
 
 def logged_model(run_id: str) -> str:
@@ -117,6 +142,10 @@ def compare_url(run_ids: list[str], metrics: list[str] | None = None) -> str:
     first = quote(json.dumps(metrics[0]), safe="")
     where = f"runs={quote(runs)}&metric={first}&experiments={quote(experiments)}"
     return f"{store.ui()}/#/metric?{where}&plot_metric_keys={keys}&x_axis=step"
+
+
+def _known(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
 
 
 def _row(run: "store.Run") -> RunRow:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from iqa import instants
-from iqa.tracking import lock, provenance, store
+from iqa.tracking import champion, lock, provenance, store
 from iqa.tracking.adoption import abandon
 from iqa.tracking.joining import Opening, join
 from iqa.tracking.journal import Journal, JournalError, last_status
@@ -83,10 +84,16 @@ class Run:
         about = {"name": name, "digest": digest, "source": source, "context": context}
         self._journal.once("dataset", **about, tags=_strings(tags))
 
-    def model(self, name: str, folder: Path, params: Mapping[str, Any]) -> str:
+    def model(self, name: str, folder: Path, params: Mapping[str, Any], code: Path) -> str:
         plain = re.sub(r"[/:.%\"']", "-", name)  # what MLflow takes in a model's name
-        self._journal.once("model", name=plain, path=self._inside(folder), params=_strings(params))
+        kept = Path(shutil.copyfile(code, self.folder / code.name))  # sent later, it may have changed
+        about = {"path": self._inside(folder), "code": self._inside(kept)}
+        self._journal.once("model", name=plain, params=_strings(params), **about)
         return plain
+
+    def candidate(self, model: str, srcc: float, digest: str, protocol: str) -> None:
+        if champion.admitted(self.opening.tags.get("preset", ""), srcc):
+            self._journal.once("candidate", model=model, srcc=srcc, digest=digest, protocol=protocol)
 
     def model_metrics(self, model: str, values: Mapping[str, float], dataset: str, digest: str, step: int) -> None:
         named = {metric_name(name): value for name, value in values.items() if value == value}  # MLflow makes nan 0

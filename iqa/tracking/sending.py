@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from iqa import instants
-from iqa.tracking import store
+from iqa.tracking import champion, serving, store
 from iqa.tracking.journal import Entry
 
 METRICS, PAIRS = 1000, 100  # what MLflow takes at once: metrics; params or tags
@@ -29,6 +29,7 @@ class Sender:
             "resumed": self._resumed,
             "artifact": self._artifact,
             "model": self._model,
+            "candidate": self._candidate,
             "model_metrics": self._model_metrics,
         }
 
@@ -102,9 +103,20 @@ class Sender:
     def _model(self, batch: list[Entry]) -> None:
         for entry in batch:
             self.models[entry["name"]] = model = self._model_id(entry)
-            store.client().log_model_artifacts(model, str(self.folder / entry["path"]))
+            folder = self.folder / entry["path"]
+            if "code" in entry:
+                serving.upload(model, folder, self.folder / entry["code"])
+            else:  # a journal that an earlier version wrote
+                store.client().log_model_artifacts(model, str(folder))
             store.client().finalize_logged_model(model, "READY")
             store.client().set_tag(self.run, "iqa.model", model)
+
+    def _candidate(self, batch: list[Entry]) -> None:
+        for entry in batch:
+            model = self.models.get(entry["model"])  # none where MLflow refused it
+            if model:
+                result = champion.Result(entry["srcc"], entry["digest"], entry["protocol"])
+                champion.stand(self.run, model, result)
 
     def _model_id(self, entry: Entry) -> str:
         """The model that an attempt before a kill created, else a new one."""

@@ -20,7 +20,7 @@ from iqa.tracking.signals import stop_requested
 
 LANES = {  # in this order: what fails in the second waits for nothing in the first
     "data": ("metrics", "params", "tags", "dataset", "resumed"),
-    "files": ("artifact", "model", "model_metrics"),
+    "files": ("artifact", "model", "candidate", "model_metrics"),
 }
 RHYTHM = 0.5  # seconds between looks at the journal
 LONGEST_PAUSE = 30.0  # seconds between attempts at a store that fails

@@ -31,9 +31,12 @@ class Silent:
     def dataset(self, name: str, digest: str, source: str, context: str, tags: Mapping[str, Any]) -> None:
         """A data set that this run reads. digest: at most 36 characters; context: training, validation, testing."""
 
-    def model(self, name: str, folder: Path, params: Mapping[str, Any]) -> str:
-        """A LoggedModel whose artifacts are the folder's; what to call it in `model_metrics`."""
+    def model(self, name: str, folder: Path, params: Mapping[str, Any], code: Path) -> str:
+        """A LoggedModel: a checkpoint's folder and the file that serves it; what to call it in `model_metrics`."""
         return name
+
+    def candidate(self, model: str, srcc: float, digest: str, protocol: str) -> None:
+        """A model (by what `model` said) for the registry's champion, with its SRCC on a validation part."""
 
     def model_metrics(self, model: str, values: Mapping[str, float], dataset: str, digest: str, step: int) -> None:
         """Values tied to (model, data set); the model by what `model` said, or by an earlier run's id."""

@@ -256,7 +256,8 @@ def _client(address: str) -> "MlflowClient":
     from filelock import FileLock
     from mlflow.tracking import MlflowClient
 
-    for noisy in ("mlflow.store.db.utils", "urllib3.connectionpool"):  # tables made; tracebacks of what is raised too
+    # tables made; that a served model takes any input; tracebacks of what is raised too
+    for noisy in ("mlflow.store.db.utils", "mlflow.pyfunc", "urllib3.connectionpool"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     made = MlflowClient(tracking_uri=address)
     if not address.startswith("sqlite:"):
