@@ -38,6 +38,7 @@ def run(plan, at_once, ready=tracking.handle_signals):
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(400)  # its own waits add up to that
 def test_cells_side_by_side_are_those_that_one_process_computes(plan, monkeypatch):
     together = run(plan, 2)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "alone")
@@ -97,6 +98,7 @@ def die_once(marker):
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(400)  # its own waits add up to that
 def test_a_process_that_is_killed_costs_its_own_cell_and_the_next_command_computes_it(plan, home, monkeypatch):
     outcome = run(plan, 2, partial(die_once, str(home / "died")))
     assert len(outcome.failed) == 1 and "its process was killed by SIGKILL" in outcome.failed[0]
@@ -136,6 +138,7 @@ def at_work():
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(400)  # its own waits add up to that
 @pytest.mark.skipif(sys.platform != "linux", reason="counts processes in /proc")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 128 + 15), (signal.SIGKILL, -9)])
 def test_a_command_that_ends_early_leaves_no_process_and_goes_on(command, number, code):

@@ -116,6 +116,7 @@ def test_bad_input_is_one_sentence_and_exit_two(words, sentence, home, photos, c
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(300)  # two processes of mlflow, each of which imports everything
 def test_mlflow_run_finishes_and_fails_as_its_command_does(home, photos):
     words = [f"-Pdata={photos}", "-Ppreset=smoke", "-Pepochs=1", "-Pbatch_size=6", "-Pcrops.size=32", "-Pdevice=cpu"]
     environment = os.environ | {
