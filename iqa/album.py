@@ -151,6 +151,5 @@ def whole(file: Path) -> Iterator[TextIO]:
         with partial.open("w", newline="", encoding="utf-8") as out:
             yield out
         os.replace(partial, file)
-    except BaseException:
+    finally:
         partial.unlink(missing_ok=True)
-        raise

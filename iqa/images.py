@@ -141,9 +141,8 @@ def save_png(pixels: Tensor, path: str | os.PathLike[str]) -> None:
             Image.fromarray(array).save(handle, format="PNG", compress_level=1)
         os.chmod(temporary, 0o644)  # mkstemp makes it private
         os.replace(temporary, target)
-    except BaseException:
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _open_regular(path: str | os.PathLike[str], name: str):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_toy import EXPERIMENT, Store, logged, make
+from report_toy import EXPERIMENT, Store, make
 
 from iqa import report, statistics
 from iqa.report import claims, composing, cost, provenance, results, setup, training, verdicts
@@ -289,42 +289,3 @@ def test_the_rater_ceiling_stands_beside_the_share_of_it_that_is_attained(store)
 
 def test_a_set_without_votes_has_no_ceiling_and_that_is_said(store):
     assert "sample does not tell its raters' votes" in plain(results.ceiling(store.evidence()).parts)
-
-
-def resplit(store: Store, rounds: int) -> dict:
-    """Both arms once in each of several re-splits of their own data, and what the experiment says of it."""
-    store.rows.clear()
-    parts = [f"round {k}" for k in range(rounds)]
-    for k, part in enumerate(parts):
-        for arm, noise in (("baseline", 0.2), ("pretrained", 0.1)):
-            store.add("finetune", arm, 0, {}, {})
-            store.rows[-1].tags["fold"] = part
-            store.rows[-1].metrics.update(logged(store, "sample", noise, k))
-    return {"seeds": [0], "folds": parts, "resplit": [80, 20], "targets": []}
-
-
-def test_random_re_splits_are_decided_by_nadeau_and_bengio_since_they_share_images(store):
-    evidence = store.evidence(**resplit(store, 4))
-    (found,) = claims.compare(evidence)
-    srcc = [
-        [evidence.run("finetune", arm, 0, part).metrics["test/sample/srcc"] for part in evidence.folds]
-        for arm in ("pretrained", "baseline")
-    ]
-    expected = statistics.nadeau_bengio(np.subtract(*srcc), 80, 20)
-    ends = (found.found.low, found.found.high, found.found.p)
-    assert ends == pytest.approx((expected.low, expected.high, expected.p))
-    assert "1 seed pair × 4 re-splits" in plain(claims.sentence(evidence, found))
-    low, mean, high = (
-        float(main(store, **evidence.experiment)[1][f"SRCC{end}"]) for end in (" 95% low", "", " 95% high")
-    )
-    arm = statistics.nadeau_bengio(np.subtract(srcc[0], 1), 80, 20)
-    assert low < mean < high and high - low == pytest.approx(min(arm.high, 0) - arm.low)
-
-
-def test_a_re_split_whose_predictions_are_constant_leaves_no_number(store):
-    evidence = store.evidence(**resplit(store, 3))
-    file = store.answers(evidence.run("finetune", "pretrained", 0, "round 1"), "sample")
-    lines_ = file.read_text().splitlines()
-    file.write_text("\n".join([lines_[0], *(line.rsplit(",", 1)[0] + ",0.5" for line in lines_[1:])]) + "\n")
-    (found,) = claims.compare(evidence)
-    assert isinstance(found.hole, Undefined) and "constant" in found.hole.reason

@@ -1,1 +1,1 @@
-"""The team's server without an engine: its services as plain processes, and an experiment against them."""
+"""The team's server without an engine: its services as plain processes."""

@@ -1,10 +1,9 @@
 """Scored pictures → a contact sheet: one HTML file that needs nothing else, the best first, readable on a phone."""
 
-import base64
 from collections.abc import Sequence
 from typing import Protocol
 
-from markupsafe import Markup
+from iqa.report import pages
 
 
 class Shown(Protocol):
@@ -30,19 +29,9 @@ def render(
 
     span: from the worst to the best opinion, which decides the digits that are shown.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("iqa.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     digits = 1 if span >= 50 else 2 if span >= 3 else 3
-    environment.globals.update(
-        jpeg=lambda one: Markup("data:image/jpeg;base64," + base64.b64encode(one.thumbnail).decode()),
+    environment = pages.environment(
+        jpeg=lambda one: pages.picture(one.thumbnail, "jpeg"),
         opinion=lambda one: f"{one.opinion:.{digits}f}",
         percent=lambda one: f"{100 * min(1.0, max(0.0, one.score)):.0f}",
         short=lambda one: one.name.replace("\\", "/").rpartition("/")[2],

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from iqa.report import pages
 from iqa.report.document import (
     Atom,
     Cell,
@@ -42,22 +43,12 @@ class Slot:
 
 def render(document: Document, links: Links) -> str:
     """The page. Everything is escaped; what is linked, is linked to the tracking store or inside the page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("iqa.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals.update(
+    environment = pages.environment(
         cell=partial(cell, links=links),
         slots=partial(slots, links=links),
         beside=beside,
         kind=lambda block: KINDS[type(block)],
-        png=lambda panel: Markup("data:image/png;base64," + base64.b64encode(panel.png).decode()),
+        png=lambda panel: pages.picture(panel.png, "png"),
         data=data_uri,
         source=partial(source, links=links),
         anchor=anchor,

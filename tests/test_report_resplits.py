@@ -1,0 +1,55 @@
+"""Random re-splits of an experiment's own data: what the report decides by, and what it shows."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from report_toy import Store, logged, make
+
+from iqa import statistics
+from iqa.report import claims, results
+from iqa.report.document import Undefined, plain, table_csv
+
+
+@pytest.fixture
+def store(tmp_path):
+    return make(tmp_path)
+
+
+def resplit(store: Store, rounds: int) -> dict:
+    """Both arms once in each of several re-splits of their own data, and what the experiment says of it."""
+    store.rows.clear()
+    parts = [f"round {k}" for k in range(rounds)]
+    for k, part in enumerate(parts):
+        for arm, noise in (("baseline", 0.2), ("pretrained", 0.1)):
+            store.add("finetune", arm, 0, {}, {})
+            store.rows[-1].tags["fold"] = part
+            store.rows[-1].metrics.update(logged(store, "sample", noise, k))
+    return {"seeds": [0], "folds": parts, "resplit": [80, 20], "targets": []}
+
+
+def test_random_re_splits_are_decided_by_nadeau_and_bengio_since_they_share_images(store):
+    evidence = store.evidence(**resplit(store, 4))
+    (found,) = claims.compare(evidence)
+    srcc = [
+        [evidence.run("finetune", arm, 0, part).metrics["test/sample/srcc"] for part in evidence.folds]
+        for arm in ("pretrained", "baseline")
+    ]
+    expected = statistics.nadeau_bengio(np.subtract(*srcc), 80, 20)
+    ends = (found.found.low, found.found.high, found.found.p)
+    assert ends == pytest.approx((expected.low, expected.high, expected.p))
+    assert "1 seed pair × 4 re-splits" in plain(claims.sentence(evidence, found))
+    shown = list(csv.DictReader(io.StringIO(table_csv(results.main_table(evidence)))))[1]
+    low, mean, high = (float(shown[f"SRCC{end}"]) for end in (" 95% low", "", " 95% high"))
+    arm = statistics.nadeau_bengio(np.subtract(srcc[0], 1), 80, 20)
+    assert low < mean < high and high - low == pytest.approx(min(arm.high, 0) - arm.low)
+
+
+def test_a_re_split_whose_predictions_are_constant_leaves_no_number(store):
+    evidence = store.evidence(**resplit(store, 3))
+    file = store.answers(evidence.run("finetune", "pretrained", 0, "round 1"), "sample")
+    lines_ = file.read_text().splitlines()
+    file.write_text("\n".join([lines_[0], *(line.rsplit(",", 1)[0] + ",0.5" for line in lines_[1:])]) + "\n")
+    (found,) = claims.compare(evidence)
+    assert isinstance(found.hole, Undefined) and "constant" in found.hole.reason
