@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from benchmarks import postgres, study_toy
 from benchmarks.faults.warm import until
 from iqa import tracking
+from iqa.tracking import patience
 from studies.search import claims, database
 from studies.search.database import Database, held
 from studies.search.order import Order
@@ -197,8 +198,8 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for(monkeypatch, caplog)
             raise answer from OSError("gone")
         return answer
 
-    monkeypatch.setattr(database, "PAUSES", (0.01, 0.01))
-    assert database.patiently(ask) == "here" and "waits for it: gone" in caplog.text
+    monkeypatch.setattr(patience, "PAUSES", (0.01, 0.02))
+    assert database.patiently(ask) == "here" and "database fails, and is waited for: gone" in caplog.text
 
 
 def test_one_at_a_time_holds_a_lock_and_another_name_is_another_lock(tmp_path):

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from filelock import FileLock
 
 from iqa import tracking
 from iqa.tracking import run as run_module
@@ -447,8 +449,14 @@ def test_a_remote_artifact_is_copied_once_and_whole(tmp_path, monkeypatch):
     store.client().create_experiment(tmp_path.name, artifact_location=f"{scheme}{where}")
     monkeypatch.setattr("iqa.tracking.reading.LOCAL_SCHEMES", ())
     with opened(tmp_path / "run") as run:
-        run.artifact(folder_with_a_file(tmp_path / "run"))
+        folder = folder_with_a_file(tmp_path / "run")
+        (folder / "more.json").write_text("{}")
+        run.artifact(folder)
+    part = tracking.fetch(run.run_id, "model/state.json")
+    assert part.read_text() == "{}" and not (part.parent / "more.json").exists()
     kept = tracking.fetch(run.run_id, "model")
+    assert (kept / "more.json").exists(), "a part that was there before is taken for the whole"
+    assert (tracking.fetch(run.run_id, "") / "model" / "more.json").exists()
     assert kept.is_relative_to(tmp_path / "cache") and (kept / "state.json").read_text() == "{}"
     with pytest.raises(tracking.StoreError, match="no artifact 'other'"):
         tracking.fetch(run.run_id, "other")
@@ -500,3 +508,16 @@ def test_the_heartbeat_goes_on(tmp_path, monkeypatch):
         arrived(lambda: "iqa.heartbeat" in stored(run.run_id).data.tags)
         store.client().set_tag(run.run_id, "iqa.heartbeat", "long ago")
         arrived(lambda: stored(run.run_id).data.tags["iqa.heartbeat"] != "long ago")
+
+
+def test_the_tables_of_a_new_store_are_made_by_one_process_at_a_time(tmp_path, monkeypatch):
+    database = tmp_path / "new" / "mlflow.db"
+    database.parent.mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    asked = threading.Thread(target=store.client)
+    with FileLock(f"{database}.lock"):
+        asked.start()
+        asked.join(3)
+        assert asked.is_alive() and not database.exists(), "it does not wait for who makes them"
+    asked.join(60)
+    assert database.stat().st_size > 0

@@ -82,6 +82,19 @@ def _slowness(place: Place, stage: str, pace: float) -> float:
     return (took[-1] - took[0]) / (alone[-1] - alone[0] + pace * (len(alone) - 1))
 
 
+def between(home: Home, name: str, cells: int, seconds: float) -> Outcome:
+    """Killed when so many cells of an experiment are done: it waits, and goes on."""
+    with Place(home, name) as place, Tracking(place.folder, place.environment()) as server:
+        place.address = server.address
+        child = place.start("main")
+        if not warm.until(passing(place.folder, "between-stages", cells), PATIENCE):
+            return f"it did not begin: {place.said()}", ""
+        _gone(server)(seconds)
+        if code := child.wait(PATIENCE):
+            return f"exit code {code}: {place.said()}", ""
+        return place.wrong("main"), ""
+
+
 def at_start(home: Home, name: str, stage: str) -> Outcome:
     """Nothing answers: an error soon."""
     with Place(home, name) as place:

@@ -22,6 +22,7 @@ SAMPLE = {  # trials of a row; 2 of any other
     "mismatch": 5,
     "away": 1,
     "away-long": 0,
+    "between": 1,
     "offline": 1,
     "no-end": 1,
     "study-kills": 0,
@@ -85,10 +86,12 @@ def away(home: Home, seed: int) -> list[Row]:
     fault = "tracking server killed, its database stopped, its artifact store answering 503"
     expected = "exit code 0; no point lost, none doubled"
     slow = f"{expected}; at most 5% more time"
+    cells = {f"after {n} cells": (n, 10.0) for n in (1, 3)}
     late = f"exit code 75, everything kept; `sync`: {EQUAL}"
     return [
         every_of("away", f"{fault}: for 10 s", expected, outages.away, home, short),
         every_of("away-long", f"{fault}: for 60 s and 2 min", slow, outages.away, home, minutes),
+        every_of("between", "server killed between two cells, for 10 s", expected, outages.between, home, cells),
         every_of("no-start", "server gone at the start", "an error within 10 s", outages.at_start, home, EACH),
         every_of("offline", "no server, `offline=true`", f"exit code 0; `sync`: {EQUAL}", outages.offline, home, EACH),
         every_of("no-end", "server gone at the end", late, outages.at_end, home, EACH),

@@ -50,11 +50,9 @@ class Alone:
 
     def begin(self, cell: Cell) -> None:
         tracking.stop_if_asked()
-        try:
-            self.ended(cell, cells.compute(cell, parent=self.parent, show=self.show))
-        except FAULTS as error:
-            self.ended(cell, str(error))
-        else:
+        kind, what = _tried(cell, self.parent, self.show)
+        self.ended(cell, what)
+        if kind == "done":
             instants.reached("between-stages")
 
     def wait(self) -> None:
@@ -112,7 +110,7 @@ class Team:
         self.working.append(Work(cell, process, answer, slot))
 
     def wait(self) -> None:
-        """Until one has ended, or for a moment; raises Stopped if this process or one of them was asked to stop."""
+        """Until one has ended, or for a moment; raises Stopped or StillAway if one of them, or this one, has to end."""
         tracking.stop_if_asked()
         if not self.working:
             return
@@ -130,6 +128,8 @@ class Team:
         self.slots.add(work.slot)
         if kind == "stopped":
             raise tracking.Stopped(what)
+        if kind == "away":
+            raise tracking.StillAway(what)
         self.ended(work.cell, _epitaph(work) if kind == "died" else what)
         instants.reached("between-stages")
 
@@ -151,14 +151,36 @@ def _life(
     tracking.leave_with_parent()
     training.TOLD.update(told)
     machine.take_gpu(slot)
+    tracking.expect_store()  # it has answered to the experiment
     said: tuple[str, Any]
     try:
-        said = ("done", cells.compute(cell, parent=parent, show=show))
+        said = _tried(cell, parent, show)
     except tracking.Stopped as stop:
         said = ("stopped", stop.signal)
-    except FAULTS as error:
-        said = ("failed", str(error))
+    except tracking.StillAway as away:
+        said = ("away", str(away))
     answer.send(said)
+
+
+def _tried(cell: Cell, parent: str | None, show: Show) -> tuple[str, Result | str]:
+    """("done", its result) or ("failed", why). Raises StillAway: without its store the experiment cannot go on."""
+    try:
+        return "done", _computed(cell, parent, show)
+    except tracking.StillAway:
+        raise
+    except FAULTS as error:
+        return "failed", str(error)
+    except tracking.troubles() as error:  # asked for last, since it brings in MLflow
+        return "failed", str(error)
+
+
+def _computed(cell: Cell, parent: str | None, show: Show) -> Result:
+    """Compute a cell, and see to it that the store has all of it: the next one reads it there."""
+    try:
+        return cells.compute(cell, parent=parent, show=show)
+    except tracking.Unshipped as late:
+        tracking.sync_patiently(late.folder)
+        return Result(tracking.Journal(late.folder).run_id, reused=False)
 
 
 def _epitaph(work: Work) -> str:

@@ -2,8 +2,8 @@
 
 A run is a folder with a journal; everything is written there first and shipped to the tracking store in the
 background, or later by sync. See journal (the format), run (opening, the verbs, ending), joining, adoption (of what
-others began), shipping, sending, serving and champion (the registered model), syncing, reading, local, folders, store,
-refusing, lock, signals, provenance.
+others began), shipping, sending, patience (while the store is away), serving and champion (the registered model),
+syncing, reading, local, folders, store, refusing, lock, signals, provenance.
 """
 
 from iqa.tracking.adoption import abandon, adopt, stand_in
@@ -12,6 +12,7 @@ from iqa.tracking.folders import runs_folder
 from iqa.tracking.journal import Journal, JournalError
 from iqa.tracking.local import RunRow
 from iqa.tracking.lock import Busy, held
+from iqa.tracking.patience import StillAway, expect_store, persist
 from iqa.tracking.reading import best_model, compare_url, fetch, history, logged_model, resolve, row, rows, url
 from iqa.tracking.refusing import troubled
 from iqa.tracking.run import Run, is_finished, open_run
@@ -27,7 +28,7 @@ from iqa.tracking.signals import (
 from iqa.tracking.silent import Silent
 from iqa.tracking.stale import reap
 from iqa.tracking.store import StoreError, offline, reach, troubles
-from iqa.tracking.syncing import Unshipped, copied, sync, sync_all, unsent
+from iqa.tracking.syncing import Unshipped, copied, sync, sync_all, sync_patiently, unsent
 
 __all__ = [
     "Busy",
@@ -36,6 +37,7 @@ __all__ = [
     "Run",
     "RunRow",
     "Silent",
+    "StillAway",
     "Stopped",
     "StoreError",
     "Unshipped",
@@ -44,6 +46,7 @@ __all__ = [
     "best_model",
     "compare_url",
     "copied",
+    "expect_store",
     "fetch",
     "follow",
     "handle_signals",
@@ -54,6 +57,7 @@ __all__ = [
     "logged_model",
     "offline",
     "open_run",
+    "persist",
     "reach",
     "reap",
     "resolve",
@@ -67,6 +71,7 @@ __all__ = [
     "stop_requested",
     "sync",
     "sync_all",
+    "sync_patiently",
     "troubled",
     "troubles",
     "unsent",

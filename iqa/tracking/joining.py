@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from iqa import instants
 from iqa.tracking import provenance, store
 from iqa.tracking.journal import Journal
+from iqa.tracking.patience import patient
 from iqa.tracking.shipping import Position
 
 logger = logging.getLogger("iqa")
@@ -63,23 +64,38 @@ def _together(
     journal: Journal, position: Position, opening: Opening, resumed: bool, given: str, tags: dict[str, str]
 ) -> None:
     earlier = journal.joined.get("run", "")
-    there = bool(earlier) and store.find_run(earlier) is not None
+    there = bool(earlier) and _there(earlier)
     if resumed:
         journal.append("resumed", pid=os.getpid())
     if there:
-        store.reopen(earlier, tags)
-        name_unseen(journal)
-        if given not in ("", earlier):  # `mlflow run` ends it when we are gone; our tables leave it out
-            store.take_over(given, opening.stage, f"{opening.name} (continued)", {"iqa.continues": earlier})
+        _go_on(journal, opening, earlier, given, tags)
         return
     if earlier:
         forget(journal, position)
+    _begin(journal, opening, given, tags)
+
+
+@patient
+def _there(run_id: str) -> bool:
+    return store.find_run(run_id) is not None
+
+
+@patient
+def _go_on(journal: Journal, opening: Opening, earlier: str, given: str, tags: dict[str, str]) -> None:
+    store.reopen(earlier, tags)
+    name_unseen(journal)
+    if given not in ("", earlier):  # `mlflow run` ends it when we are gone; our tables leave it out
+        store.take_over(given, opening.stage, f"{opening.name} (continued)", {"iqa.continues": earlier})
+
+
+@patient
+def _begin(journal: Journal, opening: Opening, given: str, tags: dict[str, str]) -> None:
     if given:
         experiment = store.take_over(given, opening.stage, opening.name, tags | _lineage(journal))
         journal.append("joined", run=given, experiment=experiment, store=store.shown(store.uri()))
         journal.sync()
     else:
-        create(journal, store.experiment_id(opening.experiment), tags, resumed)
+        create(journal, store.experiment_id(opening.experiment), tags)
 
 
 def forget(journal: Journal, position: Position) -> None:
@@ -94,10 +110,10 @@ def name_unseen(journal: Journal) -> None:
         store.take_over(journal.joined["run"], journal.begin["stage"], journal.begin["name"], _lineage(journal))
 
 
-def create(journal: Journal, experiment: str, tags: dict[str, str], again: bool) -> None:
+def create(journal: Journal, experiment: str, tags: dict[str, str]) -> None:
     """Make the journal's run in the store, below its parent's if it has one.
 
-    again: it may be there, since a process was killed before it could note the id.
+    It may be there: a process was killed, or the store went away, before its id could be noted.
     """
     lineage = _lineage(journal)
     if lineage:  # a child lies where its parent lies: nothing else shows it below
@@ -107,7 +123,7 @@ def create(journal: Journal, experiment: str, tags: dict[str, str], again: bool)
     begin = journal.begin
     mark = {store.MARK: begin["id"]}
     commit = {"mlflow.source.git.commit": tags["git.commit"]} if "git.commit" in tags else {}
-    run = store.marked_run([experiment], mark) if again else None
+    run = store.marked_run([experiment], mark)
     if run is None:
         every = tags | mark | commit | lineage
         run = store.create_run(experiment, begin["stage"], begin["name"], every, begin["time"])

@@ -12,12 +12,14 @@ from urllib.parse import quote, unquote, urlsplit
 from iqa.tracking import champion, local, store
 from iqa.tracking.folders import runs_folder
 from iqa.tracking.local import RunRow
+from iqa.tracking.patience import patient
 from iqa.tracking.sending import OF_RUN
 
 LOCAL_SCHEMES = ("file", "")
 PAGE = 1000  # runs a query
 
 
+@patient
 def rows(experiment: str = store.OURS, *, status: str = "", tags: Mapping[str, str] | None = None) -> list[RunRow]:
     """Our runs, newest first; those with this status and these tags.
 
@@ -43,6 +45,7 @@ def rows(experiment: str = store.OURS, *, status: str = "", tags: Mapping[str, s
     return found
 
 
+@patient
 def row(run_id: str) -> RunRow:
     """One run. Raises StoreError if the store does not have it."""
     if store.offline():
@@ -53,6 +56,7 @@ def row(run_id: str) -> RunRow:
     return _row(run)
 
 
+@patient
 def history(run_id: str, key: str) -> list[tuple[int, float]]:
     """Every (step, value) of a metric, by step."""
     if store.offline():
@@ -62,6 +66,7 @@ def history(run_id: str, key: str) -> list[tuple[int, float]]:
     return sorted((one.step, one.value) for one in found)
 
 
+@patient
 def fetch(run_id: str, artifact_path: str) -> Path:
     """A run's artifact on this machine: the file or folder itself where it lies here, else a kept copy."""
     if store.offline():
@@ -74,9 +79,7 @@ def fetch(run_id: str, artifact_path: str) -> Path:
         if not found.exists():
             raise _missing(run_id, artifact_path)
         return found
-    from iqa.datasets.contents import cache_folder  # here, since it brings torch
-
-    kept = cache_folder() / "artifacts" / run_id / artifact_path
+    kept = _copies(run_id) / (quote(artifact_path, safe="") or "%") / Path(artifact_path).name
     return kept if kept.exists() else _download(run_id, artifact_path, kept)
 
 
@@ -114,6 +117,7 @@ def best_model() -> tuple[str, str]:
     return f"{OF_RUN}{best.run_id}/model", said
 
 
+@patient
 def logged_model(run_id: str) -> str:
     """What stands for the LoggedModel that a run left, in `model_metrics`; "" if it left none."""
     if store.offline():
@@ -167,13 +171,18 @@ def _row(run: "store.Run") -> RunRow:
     )
 
 
+def _copies(run_id: str) -> Path:
+    """The copies of a run's artifacts, a folder for each that was asked for: one may be a part of another."""
+    from iqa.datasets.contents import cache_folder  # here, since it brings torch
+
+    return cache_folder() / "artifacts" / run_id
+
+
 def _download(run_id: str, artifact_path: str, kept: Path) -> Path:
     """Into a folder of its own first, so that half a copy is never taken for a whole one."""
     from mlflow.exceptions import MlflowException
 
-    from iqa.datasets.contents import cache_folder
-
-    partial = cache_folder() / "artifacts" / f".partial-{uuid.uuid4().hex[:12]}"
+    partial = _copies(run_id).parent / f".partial-{uuid.uuid4().hex[:12]}"
     partial.mkdir(parents=True)
     try:
         loaded = Path(store.client().download_artifacts(run_id, artifact_path, str(partial)))

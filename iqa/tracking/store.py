@@ -38,6 +38,10 @@ class StoreError(ValueError):
     """The store does not answer, or does not have what was asked for."""
 
 
+class Away(StoreError):
+    """Nothing answers at the store's address."""
+
+
 def uri() -> str:
     """MLFLOW_TRACKING_URI, else mlflow.db in the working directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
@@ -106,7 +110,7 @@ def probe(address: str) -> None:
         else:
             socket.create_connection((parts.hostname, parts.port or port), timeout=PATIENCE).close()
     except (OSError, http.client.HTTPException) as error:
-        raise StoreError(
+        raise Away(
             f"The tracking store at {shown(address)} does not answer ({error}): start it, set MLFLOW_TRACKING_URI, "
             "or go on without it with offline=true and send everything later with `iqa sync`."
         ) from None
@@ -259,14 +263,12 @@ def _client(address: str) -> "MlflowClient":
     # tables made; that a served model takes any input; tracebacks of what is raised too
     for noisy in ("mlflow.store.db.utils", "mlflow.pyfunc", "urllib3.connectionpool"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    made = MlflowClient(tracking_uri=address)
     if not address.startswith("sqlite:"):
-        return made
+        return MlflowClient(tracking_uri=address)
     database = file_of(address)
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{database}.lock"):  # two processes that create the tables at once both fail
-        made.search_experiments(max_results=1)
-    return made
+        return MlflowClient(tracking_uri=address)
 
 
 def _artifact_location() -> str | None:

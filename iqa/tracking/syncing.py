@@ -7,6 +7,7 @@ from pathlib import Path
 
 from iqa.tracking import folders, joining, lock, store
 from iqa.tracking.journal import NAME, Journal, JournalError
+from iqa.tracking.patience import STORE, StillAway, passing, persist
 from iqa.tracking.shipping import Position, pending, ship
 
 logger = logging.getLogger("iqa")
@@ -54,6 +55,11 @@ def sync(folder: Path) -> int:
             raise Unshipped(folder, pending(journal, position), str(error)) from error
     finally:
         lock.release(folder, held)
+
+
+def sync_patiently(folder: Path) -> int:
+    """The same, waiting for a store that is away. Raises StillAway, or Stopped if asked to stop."""
+    return persist(lambda: sync(folder), STORE, lambda: (Unshipped,), lambda late: passing(late.__cause__), StillAway)
 
 
 def sync_all(top: Path | None = None) -> Iterator[Sent]:
@@ -117,4 +123,4 @@ def _joined(journal: Journal, position: Position) -> None:
         return
     if journal.joined:
         joining.forget(journal, position)
-    joining.create(journal, store.named_experiment(journal.begin["experiment"]), {}, again=True)
+    joining.create(journal, store.named_experiment(journal.begin["experiment"]), {})

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import logging
 import re
 import time
 import warnings
@@ -25,12 +24,9 @@ POSTGRES = "postgresql+psycopg://"
 CONNECT = 5  # seconds
 BUSY = 60  # seconds that one SQLite writer waits for another
 KEEPALIVES = {"idle": 30, "interval": 10, "count": 3}  # how soon a server frees the locks of a machine that vanished
-OUTAGE = 600.0  # seconds that a worker waits for a database that is away
-PAUSES = (0.5, 10.0)  # seconds between two attempts: the first, the longest
 GLANCE = 0.05  # seconds between two looks at a lock
 TROUBLES = (optuna.exceptions.StorageInternalError, SQLAlchemyError)
 
-logger = logging.getLogger("iqa")
 Answer = TypeVar("Answer")
 
 
@@ -154,23 +150,8 @@ def held(turn: FileTurn | DatabaseTurn) -> Iterator[None]:
 
 
 def patiently(ask: Callable[[], Answer]) -> Answer:
-    """The database's answer, asked again while it is away. Raises ValueError after OUTAGE, Stopped if asked to stop."""
-    began, pause = time.monotonic(), PAUSES[0]
-    while True:
-        try:
-            answer = ask()
-        except TROUBLES as error:
-            if time.monotonic() - began > OUTAGE:
-                raise DatabaseAway(f"The studies' database has been away for {OUTAGE:g} s: {cause(error)}") from error
-            if pause == PAUSES[0]:
-                logger.warning("The studies' database fails, this worker waits for it: %s", cause(error))
-            tracking.stop_if_asked()
-            time.sleep(pause)
-            pause = min(2 * pause, PAUSES[1])
-            continue
-        if pause > PAUSES[0]:
-            logger.warning("The studies' database answers again.")
-        return answer
+    """The database's answer, asked again while it is away. Raises DatabaseAway, or Stopped if asked to stop."""
+    return tracking.persist(ask, "The studies' database", lambda: TROUBLES, cause, DatabaseAway)
 
 
 def cause(error: Exception) -> str:
