@@ -7,7 +7,7 @@
 #   make server [STUDIES=yes], make server-down                   the team's server, in containers: docs/team-server.md
 #   make secrets, make pin-images                                 its .env; digests behind its images' tags
 #   make backup [TO=FOLDER], make restore FROM=FOLDER             its databases and artifacts
-#   make server-plain                                             its services as plain processes
+#   make server-plain, make server-demo                           its services as plain processes; the demo against them
 #   make lint                                                     ruff and the type checker
 #   make lock                                                     requirements.lock and conda.yaml from pyproject.toml
 SHELL := bash
@@ -15,7 +15,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help demo test processes faults faults-sample lint lock venv
-.PHONY: server server-down server-plain secrets pin-images backup restore
+.PHONY: server server-down server-plain server-demo secrets pin-images backup restore
 
 PYTHON ?=
 TORCH ?=
@@ -69,6 +69,9 @@ server-down: # the volumes stay
 
 server-plain: .venv/ready
 	@$(IN_VENV) python -m benchmarks.team.stack
+
+server-demo: .venv/ready
+	@$(IN_VENV) python -m benchmarks.team
 
 secrets pin-images: .venv/ready
 	@$(IN_VENV) python -m server $@
