@@ -9,7 +9,7 @@ from benchmarks.performance.pretraining import LITE
 from benchmarks.performance.rows import Row
 
 IMAGES, BATCH, TURNS = 320, 32, 2
-FIELDS: dict[str, Any] = LITE | {"batch_size": str(BATCH), "epochs": "9", "crops.validation": "1", "patience": "0"}
+FIELDS: dict[str, Any] = LITE | {"batch_size": BATCH, "epochs": 9, "crops.validation": 1, "optim.patience": 0}
 
 
 def measured(full: bool) -> Iterator[Row]:
