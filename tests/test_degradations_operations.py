@@ -10,7 +10,7 @@ from PIL import Image
 from torch.nn import functional
 
 from iqa.degradations import degrade
-from iqa.degradations.blur import disc, gaussian, line
+from iqa.degradations.blur import disc, gaussian, line, smoothed
 from iqa.degradations.colour import lab_to_rgb, rgb_to_lab
 
 
@@ -72,6 +72,13 @@ def test_gaussian_blur_agrees_with_torchvision_inside(sigma):
     expected = gaussian_blur(images, [size, size], [sigma, sigma])
     inside = (..., slice(size // 2, -(size // 2)), slice(size // 2, -(size // 2)))
     assert torch.allclose(one(images, "gaussian_blur", sigma)[inside], expected[inside], atol=1e-6)
+
+
+@pytest.mark.parametrize(("sigma", "left_out"), [(0.1, True), (0.117, True), (0.2, False)])
+def test_a_product_that_is_left_out_would_have_given_the_same_bits(sigma, left_out):
+    images = some()
+    assert (one(images, "gaussian_blur", sigma).equal(images)) is left_out
+    assert one(images, "gaussian_blur", sigma).equal(smoothed(images, sigma).clamp(0, 1))
 
 
 @pytest.mark.parametrize("sigma", (1.0, 5.0))
@@ -139,6 +146,19 @@ def test_white_noise_has_the_variance_that_it_says():
     noise = one(torch.full((2, 3, 128, 128), 0.5), "white_noise", 0.005) - 0.5
     assert float(noise.var()) == pytest.approx(0.005, rel=0.03)
     assert float(noise.mean()) == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("family", ("white_noise", "ycbcr_noise", "impulse_noise", "multiplicative_noise"))
+def test_noise_has_the_same_bits_with_any_number_of_threads(family):
+    images, before, found = torch.full((5, 3, 65, 67), 0.5), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            found.append(degrade(images, family, 3, rngs(5)))
+    finally:
+        torch.set_num_threads(before)
+    alone = torch.cat([degrade(images[:1], family, 3, [rng]) for rng in rngs(5)])
+    assert all(one.equal(alone) for one in found)
 
 
 def test_levels_share_one_noise_field_scaled():

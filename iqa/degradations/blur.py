@@ -16,7 +16,8 @@ _EPS = 2.0**-52  # fspecial drops weights below this share of the largest: σ 0.
 
 def gaussian_blur(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:
     """Gaussian of standard deviation σ pixels, kernel size 2·ceil(2σ)+1. Draws nothing."""
-    return torch.stack([smoothed(images, sigma) for sigma in severities], dim=1).clamp_(0, 1)
+    blurred = [images if _changes_nothing(sigma) else smoothed(images, sigma) for sigma in severities]
+    return torch.stack(blurred, dim=1).clamp_(0, 1)
 
 
 def lens_blur(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:
@@ -50,6 +51,11 @@ def gaussian(sigma: float) -> Tensor:
     weights = torch.exp(-(torch.arange(-reach, reach + 1, dtype=torch.float64) ** 2) / (2 * sigma**2))
     weights[weights < _EPS] = 0
     return weights / weights.sum()
+
+
+def _changes_nothing(sigma: float) -> bool:
+    """Whether the kernel is one pixel: a product with the identity matrix adds zeros to each value, which are exact."""
+    return int(gaussian(sigma).count_nonzero()) == 1
 
 
 @lru_cache(maxsize=64)

@@ -14,12 +14,12 @@ def brighten(images: Tensor, severities: Sequence[float], generators: Sequence[G
 
     ARNIQA blends a third of the same curve on Lab's L into it: left out.
     """
-    return _stepped(images, images * (1 - images), [2 * amount for amount in severities])
+    return stepped(images, images * (1 - images), [2 * amount for amount in severities])
 
 
 def darken(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:
     """The quadratic through (0, 0), (½, ½ − a/2), (1, 1), clipped: x − 2a·x(1−x)."""
-    return _stepped(images, images * (1 - images), [-2 * amount for amount in severities])
+    return stepped(images, images * (1 - images), [-2 * amount for amount in severities])
 
 
 def mean_up(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:
@@ -32,6 +32,9 @@ def mean_down(images: Tensor, severities: Sequence[float], generators: Sequence[
     return torch.stack([(images - amount).clamp_(0, 1) for amount in severities], dim=1)
 
 
-def _stepped(images: Tensor, direction: Tensor, steps: Sequence[float]) -> Tensor:
-    """images + step · direction, clipped: (N, L, 3, H, W)."""
-    return torch.stack([torch.add(images, direction, alpha=step).clamp_(0, 1) for step in steps], dim=1)
+def stepped(images: Tensor, direction: Tensor, steps: Sequence[float]) -> Tensor:
+    """images + step · direction, clipped: (N, L, 3, H, W). Each level is written where it stays."""
+    found = images.new_empty(len(images), len(steps), *images.shape[1:])
+    for level, step in enumerate(steps):
+        torch.add(images, direction, alpha=step, out=found[:, level])
+    return found.clamp_(0, 1)

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from iqa.degradations.blur import smoothed
+from iqa.degradations.brightness import stepped
 from iqa.degradations.colour import lab_to_rgb, rgb_to_lab
 
 _RADIUS = 3.0  # σ in pixels, as MATLAB's imsharpen; the kernel's size is then 13
@@ -32,7 +33,7 @@ def linear_contrast(images: Tensor, severities: Sequence[float], generators: Seq
     """
     direction = (images - 0.5) * images * (1 - images)
     steps = [(amount - _IDENTITY) * 1.25 / 0.21 for amount in severities]
-    return torch.stack([torch.add(images, direction, alpha=step).clamp_(0, 1) for step in steps], dim=1)
+    return stepped(images, direction, steps)
 
 
 def contrast_nonlinear(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:

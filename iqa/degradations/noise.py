@@ -5,10 +5,13 @@ Operations: KADID-10k (imnoise), ARNIQA.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Generator, Tensor
+
+from iqa.degradations.brightness import stepped
 
 
 def white_noise(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:
@@ -36,19 +39,26 @@ def impulse_noise(images: Tensor, severities: Sequence[float], generators: Seque
 
     A value hit at one level is hit alike at each more severe one.
     """
-    chance = torch.stack([torch.rand(2, *images.shape[1:], generator=rng) for rng in generators]).to(images.device)
+    drawn = _each(generators, lambda rng: torch.rand(2, *images.shape[1:], generator=rng))
+    chance = drawn.to(images.device)
     when, salt = chance[:, 0], (chance[:, 1] < 0.5).to(images.dtype)
     return torch.stack([torch.where(when < density, salt, images) for density in severities], dim=1)
 
 
 def _normal(images: Tensor, generators: Sequence[Generator]) -> Tensor:
     """A standard normal field (N, 3, H, W) on the images' device."""
-    return torch.stack([torch.randn(images.shape[1:], generator=rng) for rng in generators]).to(images.device)
+    return _each(generators, lambda rng: torch.randn(images.shape[1:], generator=rng)).to(images.device)
+
+
+def _each(generators: Sequence[Generator], draw: Callable[[Generator], Tensor]) -> Tensor:
+    """What is drawn from each generator, stacked; torch draws with one thread, so the generators are shared out."""
+    threads = min(len(generators), torch.get_num_threads())
+    if threads == 1:
+        return torch.stack([draw(rng) for rng in generators])
+    with ThreadPoolExecutor(threads) as pool:
+        return torch.stack(list(pool.map(draw, generators)))
 
 
 def _added(images: Tensor, field: Tensor, variances: Sequence[float]) -> Tensor:
     """images + √variance · field, clipped: (N, L, 3, H, W)."""
-    noisy = images.new_empty(len(images), len(variances), *images.shape[1:])
-    for level, variance in enumerate(variances):
-        torch.add(images, field, alpha=math.sqrt(variance), out=noisy[:, level])
-    return noisy.clamp_(0, 1)
+    return stepped(images, field, [math.sqrt(variance) for variance in variances])
