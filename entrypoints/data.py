@@ -87,8 +87,7 @@ def verify(data: Any, given: Any) -> int:
     from iqa.datasets.verification import verify as look
 
     seen = command.switch("pictures", given.pictures or "yes")
-    if given.count and not given.count.isdecimal():
-        raise ValueError(f"count = '{given.count}': give the number of pictures that there should be.")
+    count = command.whole("count", given.count, 0) or None
     faults: list[str] = []
     for name in [part.strip() for part in data.name.split(",")] if not os.path.isdir(data.name) else [data.name]:
         found = look(
@@ -96,7 +95,7 @@ def verify(data: Any, given: Any) -> int:
             data.root,
             Turn(data.protocol, data.split_seed, data.fold, data.round),
             seen=seen,
-            count=int(given.count) if given.count else None,
+            count=count,
             input_size=data.input_size,
             resample=data.resize_filter,
         )

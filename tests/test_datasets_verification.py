@@ -65,6 +65,16 @@ def test_all_faults_come_at_once_however_many(root):
         assert any(part in fault for fault in faults)
 
 
+def test_without_its_pictures_a_folder_s_csv_is_checked_alone(root):
+    for file in root.glob("*.png"):
+        file.unlink()
+    parts = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+    (root / "scores.csv").write_text("\n".join(["image,mos,split", *(f"{i}.png,{i},{parts[i]}" for i in range(10))]))
+    found = look(root, seen=False, count=10)
+    assert found.faults == () and "split split-column: 6 / 2 / 2 train/validation/test" in found.facts
+    assert not any("left out" in fact for fact in found.facts)
+
+
 def test_pictures_are_read_again_whatever_was_known_of_them(root):
     datasets.load(str(root))
     file = root / "0.png"

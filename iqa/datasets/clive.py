@@ -16,11 +16,11 @@ TRAINING = 7  # the first pictures taught the raters, and lie in Images/training
 def read(annotations: Path, seen: bool = True) -> Listing:
     """The two .mat files, whose arrays lie across each other; the raters' training pictures are left out."""
     names = [str(name) for name in _flat(annotations, "AllImages_release")]
-    opinions = [float(value) for value in _flat(annotations.with_name(_sibling(annotations)), "AllMOS_release")]
+    opinions = [str(value) for value in _flat(annotations.with_name(_sibling(annotations)), "AllMOS_release")]
     if len(names) != len(opinions):
         raise DataError(f"{annotations} names {len(names)} pictures, and there are {len(opinions)} scores beside it")
     kept = list(enumerate(zip(names, opinions, strict=True)))[TRAINING:]
-    lines = [(number + 1, [name, repr(opinion)]) for number, (name, opinion) in kept]
+    lines = [(number + 1, [name, opinion]) for number, (name, opinion) in kept]
     tree = pictures(annotations.parent, ("images",), TREE, seen)
     found, faults = entries(
         by_column(annotations, ["image", "mos"], lines, ("image", "mos"))[0],
