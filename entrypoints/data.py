@@ -83,7 +83,7 @@ def prepare(data: Any, given: Any) -> int:
 
 def verify(data: Any, given: Any) -> int:
     """Say everything that is right and everything that is wrong."""
-    from iqa.datasets.assembly import Turn
+    from iqa.datasets.assembly import Turn, counted
     from iqa.datasets.verification import verify as look
 
     seen = command.switch("pictures", given.pictures or "yes")
@@ -103,7 +103,7 @@ def verify(data: Any, given: Any) -> int:
         for fault in found.faults:
             print(f"fault: {fault}")
         faults += found.faults
-    print(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}" if faults else "nothing is wrong")
+    print(counted(faults) if faults else "nothing is wrong")
     return command.BAD_INPUT if faults else 0
 
 

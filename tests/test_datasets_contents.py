@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa.datasets import contents
+from iqa.datasets import DataError, contents
 
 
 @pytest.fixture
@@ -57,10 +57,32 @@ def test_a_bad_picture_is_looked_at_again_once_it_is_mended(root):
     assert not contents.look(root, ["bad.png"])[1]
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"format": 1, "fi', b"[]", b'{"format": 99, "files": {}}'])
+def older(content):
+    """A memory that is whole, as another version wrote it."""
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+@pytest.mark.parametrize(
+    "torn", [b"", b'{"format": 2, "files": {}}', b"[]", b"\xff\xfe\n{}", older(b'{"format": 99, "files": {}}')]
+)
 def test_a_torn_memory_is_forgotten(root, torn):
     first = contents.look(root, ["0.png"])
     memory = next(contents.cache_folder().glob("digests/*.json"))
     memory.write_bytes(torn)
     assert contents.look(root, ["0.png"]) == first
-    assert len(memory.read_bytes()) > 40
+    assert len(memory.read_bytes()) > 100
+
+
+def test_a_memory_in_which_a_digit_changed_is_forgotten(root):
+    first = contents.look(root, ["0.png"])
+    memory = next(contents.cache_folder().glob("digests/*.json"))
+    digest = first[0]["0.png"].digest
+    memory.write_text(memory.read_text().replace(digest, digest[::-1]))
+    assert contents.look(root, ["0.png"]) == first
+
+
+def test_a_cache_that_cannot_be_made_says_where_it_is_set(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("IQA_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="the cache .*/file/cache cannot be made .*: set IQA_CACHE to another folder"):
+        contents.cache_folder()

@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iqa import images, machine
+from iqa.datasets.manifest import DataError
 
-_FORMAT = 2  # of the memory on disk; another number forgets it
+_FORMAT = 3  # of the memory on disk; another number forgets it
 
 
 def cache_folder() -> Path:
     """$IQA_CACHE, or ~/.cache/iqa; made if it is not there."""
     folder = Path(os.environ.get("IQA_CACHE") or "~/.cache/iqa").expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"the cache {folder} cannot be made ({reason}): set IQA_CACHE to another folder") from error
     return folder
 
 
@@ -91,17 +96,21 @@ def _memory_file(root: Path) -> Path:
 
 
 def _recall(path: Path) -> dict[str, list]:
-    """What was remembered; a memory that is missing, torn or of another format is empty."""
+    """What was remembered; a memory that is missing, damaged or of another format is empty."""
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
+        digest, _, text = path.read_bytes().partition(b"\n")
+    except OSError:
         return {}
-    return content["files"] if isinstance(content, dict) and content.get("format") == _FORMAT else {}
+    if digest.decode("ascii", "replace") != hashlib.sha256(text).hexdigest():
+        return {}
+    content = json.loads(text)
+    return content["files"] if content["format"] == _FORMAT else {}
 
 
 def _remember(path: Path, files: dict[str, list]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"format": _FORMAT, "files": files}).encode()
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    with os.fdopen(descriptor, "w") as handle:
-        json.dump({"format": _FORMAT, "files": files}, handle)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
     os.replace(temporary, path)

@@ -62,8 +62,27 @@ class Manifest:
     def read(self, i: int) -> "Tensor":
         """Row i's picture at its input size: (3, H, W) uint8, from the cache where that has it."""
         size, content = self.table["size"].iat[i] or images.NATIVE, self.table["digest"].iat[i]
+        cached = self._cached(size, content)
+        return images.read(self.file(i), size=size, resample=self.resample) if cached is None else cached
+
+    def _cached(self, size: str, content: str) -> "Tensor | None":
+        """A content's pixels in the cache, looked through when they are first read; None where there are none."""
+        from iqa.datasets import pixels
+
         place = self._places[size].get(content)
-        return images.read(self.file(i), size=size, resample=self.resample) if place is None else place.read()
+        if place is None:
+            return None
+        found = place.read_sound(known=place in self._sound)
+        if found is None:
+            pixels.tell_damaged(place.file)
+            del self._places[size][content]
+        self._sound.add(place)
+        return found
+
+    @functools.cached_property
+    def _sound(self) -> "set[pixels.Place]":
+        """Places that were looked through: once is enough, since reading costs less than the CRC-32."""
+        return set()
 
     @functools.cached_property
     def _places(self) -> "dict[str, dict[str, pixels.Place]]":
