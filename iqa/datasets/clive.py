@@ -1,5 +1,6 @@
 """LIVE in the Wild (Ghadiyaram & Bovik, TIP 2016): 1,162 photographs from mobile cameras."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from iqa.datasets.assembly import Entry, Listing
 from iqa.datasets.manifest import DataError
 from iqa.datasets.published import Published, by_column, entries, pictures
+from iqa.datasets.tree import no_file
 
 TREE = "Images/, Data/AllImages_release.mat and Data/AllMOS_release.mat"
 RANGE = (0.0, 100.0)
@@ -39,6 +41,8 @@ def _sibling(annotations: Path) -> str:
     found = [path.name for path in annotations.parent.iterdir() if path.name.casefold() == wanted]
     if not found:
         raise DataError(f"{annotations.parent} has no AllMOS_release.mat: the folder should hold {TREE}")
+    if fault := no_file(os.path.realpath(annotations.parent), found[0]):  # a pipe would be waited for
+        raise DataError(f"{annotations.with_name(found[0])} {fault}: put the file itself there")
     return found[0]
 
 

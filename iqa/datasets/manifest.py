@@ -127,6 +127,13 @@ class Manifest:
             raise DataError(f"{self.name}: {'; '.join(faults)}")
         return self
 
+    def varied(self) -> "Manifest":
+        """Itself, unless all of its scores are equal, with which nothing correlates."""
+        fault = equal(list(self.table["opinion"]))
+        if fault:
+            raise DataError(f"{self.name}: {fault}")
+        return self
+
     def fitting(self, crop: int, on_bad: str = "error") -> "Manifest":
         """Itself, if a square of `crop` pixels fits into every picture at its input size; else as `on_bad` says."""
         columns = (self.table[name] for name in ("path", "width", "height", "size"))
@@ -158,8 +165,8 @@ class Manifest:
 def constant(parts: Sequence[str], opinions: Sequence[float]) -> list[str]:
     """A sentence for each part whose scores are fewer than two different ones, or for all parts together."""
     told = [(part, opinion) for part, opinion in zip(parts, opinions, strict=True) if opinion == opinion]
-    if len(told) > 1 and len({opinion for _, opinion in told}) == 1:
-        return [f"all {len(told):,} scores are {told[0][1]:g}: give scores that differ"]
+    if fault := equal([opinion for _, opinion in told]):
+        return [fault]
     found = []
     for name in PARTS:
         own = [opinion for part, opinion in told if part == name]
@@ -170,6 +177,13 @@ def constant(parts: Sequence[str], opinions: Sequence[float]) -> list[str]:
                 "add pictures, or choose another protocol or split_seed"
             )
     return found
+
+
+def equal(opinions: Sequence[float]) -> str:
+    """A sentence for several scores that are all the same, else ""."""
+    if len(opinions) < 2 or len(set(opinions)) > 1:
+        return ""
+    return f"all {len(opinions):,} scores are {opinions[0]:g}: give scores that differ"
 
 
 def listed(faults: list[str]) -> str:

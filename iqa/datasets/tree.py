@@ -72,7 +72,7 @@ class Tree:
         if os.path.splitext(entry.name)[1].lower() not in images.SUFFIXES:
             return False
         if entry.is_symlink():
-            return _within(self.inside, entry.path) and os.path.isfile(entry.path)
+            return within(self.inside, entry.path) and os.path.isfile(entry.path)
         return entry.is_file()
 
 
@@ -92,7 +92,7 @@ class Unseen:
 def no_file(inside: str, name: str) -> str:
     """Why a name that is there is no file inside the folder; "" if it is one."""
     path = os.path.join(inside, name)
-    if not _within(inside, path):
+    if not within(inside, path):
         return "is a link that leads out of the folder"
     if os.path.isfile(path):
         return ""
@@ -104,7 +104,8 @@ def leads_out(name: str) -> bool:
     return "\0" in name or PurePosixPath(name).is_absolute() or ".." in name.replace("\\", "/").split("/")
 
 
-def _within(inside: str, path: str) -> bool:
+def within(inside: str, path: str) -> bool:
+    """Whether a path, once its links are followed, lies in the folder `inside`, which holds none."""
     return os.path.commonpath([inside, os.path.realpath(path)]) == inside
 
 
