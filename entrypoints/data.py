@@ -55,9 +55,12 @@ def show_sets(data: Any, given: Any) -> int:
             print(f"{name}\n  built-in, made on first use; synthetic scores")
         else:
             one = datasets.PUBLISHED[name]
-            found = published.located(one, data.root)
-            print(f"{name}\n  {one.title}, {one.count:,} pictures")
-            print(f"  {found.parent if found else f'not in {os.path.join(top, name)} nor {top}: should be {one.tree}'}")
+            try:
+                found = published.located(one, data.root)
+                absent = f"not in {os.path.join(top, name)} nor {top}: should be {one.tree}"
+            except OSError as error:  # the other sets are there all the same
+                found, absent = None, command.sentence(error)
+            print(f"{name}\n  {one.title}, {one.count:,} pictures\n  {found.parent if found else absent}")
             print(f"  licence: {one.licence}\n  {one.page}")
         if cached:
             print(f"  cached pixels: {cached}")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa.datasets import DataError, contents
+from iqa import datasets
+from iqa.datasets import DataError, contents, preparation
 
 
 @pytest.fixture
@@ -84,5 +85,15 @@ def test_a_memory_in_which_a_digit_changed_is_forgotten(root):
 def test_a_cache_that_cannot_be_made_says_where_it_is_set(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("IQA_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(DataError, match="the cache .*/file/cache cannot be made .*: set IQA_CACHE to another folder"):
+    with pytest.raises(DataError, match="/file/cache cannot be written .Not a dir.*set IQA_CACHE to another folder"):
         contents.cache_folder()
+
+
+@pytest.mark.parametrize("part", ["digests", "manifests", "pixels/v2-native"])
+def test_a_part_of_the_cache_that_cannot_be_written_says_so_too(root, part):
+    (contents.cache_folder() / part).parent.mkdir(parents=True, exist_ok=True)
+    (contents.cache_folder() / part).write_text("a file where a folder should be")
+    with pytest.raises(DataError, match=f"{part}.* cannot be written .*set IQA_CACHE to another folder"):
+        manifest = datasets.load(str(root), on_bad="skip")
+        preparation.write_manifest(manifest)
+        preparation.fill_cache(manifest)

@@ -6,10 +6,11 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from iqa import images, machine
+from iqa import checkpoint, images, machine
 from iqa.datasets.manifest import DataError
 
 _FORMAT = 3  # of the memory on disk; another number forgets it
@@ -18,12 +19,19 @@ _FORMAT = 3  # of the memory on disk; another number forgets it
 def cache_folder() -> Path:
     """$IQA_CACHE, or ~/.cache/iqa; made if it is not there."""
     folder = Path(os.environ.get("IQA_CACHE") or "~/.cache/iqa").expanduser()
-    try:
+    with cached(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"the cache {folder} cannot be made ({reason}): set IQA_CACHE to another folder") from error
     return folder
+
+
+@contextmanager
+def cached(path: Path) -> Iterator[None]:
+    """Whatever the disk refuses while `path` of the cache is written becomes a DataError with the remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "make room, or set IQA_CACHE to another folder; the same command goes on"
+        raise DataError(f"{checkpoint.unwritten(path, error)}: {remedy}") from error
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -108,9 +116,10 @@ def _recall(path: Path) -> dict[str, list]:
 
 
 def _remember(path: Path, files: dict[str, list]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format": _FORMAT, "files": files}).encode()
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
-    os.replace(temporary, path)
+    with cached(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+        os.replace(temporary, path)

@@ -21,9 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iqa import checkpoint, images, machine
-from iqa.datasets.contents import cache_folder
-from iqa.datasets.manifest import DataError
+from iqa import images, machine
+from iqa.datasets.contents import cache_folder, cached
 
 VERSION = 2  # of the two files' layout
 AT_ONCE = 64  # pictures between two syncs: what a kill costs at most
@@ -98,22 +97,19 @@ def places(size: str, resample: str) -> dict[str, Place]:
 def fill(name: str, files: dict[str, Path], size: str, resample: str) -> Filled:
     """Append the pictures (digest → file) that are not there yet; an interrupted call goes on where it was.
 
-    Raises DataError where the disk is full, ImageError for a picture that cannot be used.
+    Raises DataError where the disk takes no more, ImageError for a picture that cannot be used.
     """
     import filelock
 
     folder = folder_of(size, resample)
-    folder.mkdir(parents=True, exist_ok=True)
     data, index = folder / f"{name}.pixels", folder / f"{name}.index"
-    with filelock.FileLock(folder / f".{name}.lock"):
-        end = _mended(data, index)
-        there = places(size, resample)
-        missing = {digest: file for digest, file in files.items() if digest not in there}
-        try:
+    with cached(data):
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / f".{name}.lock"):
+            end = _mended(data, index)
+            there = places(size, resample)
+            missing = {digest: file for digest, file in files.items() if digest not in there}
             end = _append(data, index, end, missing, size, resample)
-        except OSError as error:
-            remedy = "make room, or set IQA_CACHE to another disk; the same command goes on"
-            raise DataError(f"{checkpoint.unwritten(data, error)}: {remedy}") from error
     return Filled(data, len(files) - len(missing), len(missing), end)
 
 
