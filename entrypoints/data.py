@@ -55,9 +55,12 @@ def show_sets(data: Any, given: Any) -> int:
             print(f"{name}\n  built-in, made on first use; synthetic scores")
         else:
             one = datasets.PUBLISHED[name]
-            found = published.located(one, data.root)
-            print(f"{name}\n  {one.title}, {one.count:,} pictures")
-            print(f"  {found.parent if found else f'not in {os.path.join(top, name)} nor {top}: should be {one.tree}'}")
+            try:
+                found = published.located(one, data.root)
+                absent = f"not in {os.path.join(top, name)} nor {top}: should be {one.tree}"
+            except OSError as error:  # the other sets are there all the same
+                found, absent = None, command.sentence(error)
+            print(f"{name}\n  {one.title}, {one.count:,} pictures\n  {found.parent if found else absent}")
             print(f"  licence: {one.licence}\n  {one.page}")
         if cached:
             print(f"  cached pixels: {cached}")
@@ -83,12 +86,11 @@ def prepare(data: Any, given: Any) -> int:
 
 def verify(data: Any, given: Any) -> int:
     """Say everything that is right and everything that is wrong."""
-    from iqa.datasets.assembly import Turn
+    from iqa.datasets.assembly import Turn, counted
     from iqa.datasets.verification import verify as look
 
     seen = command.switch("pictures", given.pictures or "yes")
-    if given.count and not given.count.isdecimal():
-        raise ValueError(f"count = '{given.count}': give the number of pictures that there should be.")
+    count = command.whole("count", given.count, 0) or None
     faults: list[str] = []
     for name in [part.strip() for part in data.name.split(",")] if not os.path.isdir(data.name) else [data.name]:
         found = look(
@@ -96,7 +98,7 @@ def verify(data: Any, given: Any) -> int:
             data.root,
             Turn(data.protocol, data.split_seed, data.fold, data.round),
             seen=seen,
-            count=int(given.count) if given.count else None,
+            count=count,
             input_size=data.input_size,
             resample=data.resize_filter,
         )
@@ -104,7 +106,7 @@ def verify(data: Any, given: Any) -> int:
         for fault in found.faults:
             print(f"fault: {fault}")
         faults += found.faults
-    print(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}" if faults else "nothing is wrong")
+    print(counted(faults) if faults else "nothing is wrong")
     return command.BAD_INPUT if faults else 0
 
 

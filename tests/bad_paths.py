@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bad_input import READ, REFUSED, VERIFY, Case, table
+from published_trees import build
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD"))
 
@@ -40,6 +41,26 @@ def linked(name: str, target: str) -> Callable[[Path], None]:
         (folder / name.split("/")[0]).symlink_to(target)
 
     return make
+
+
+def published(name: str, part: str, kind: str) -> Callable[[Path], None]:
+    """A published set of which a file or a folder lies elsewhere, or is a pipe."""
+
+    def make(folder: Path) -> None:
+        build(name, folder)
+        path = next(folder.rglob(part))
+        path.rename(folder.parent / "x.csv")
+        if kind == "link":
+            path.symlink_to(folder.parent / "x.csv")
+        else:
+            os.mkfifo(path)
+
+    return make
+
+
+def _published(what: str, name: str, part: str, says: str, kind: str = "link") -> Case:
+    words = ("data", "verify", f"--data={name}", "--data_root=DATA", "--count=12")
+    return Case("Paths", what, published(name, part, kind), REFUSED, says, words)
 
 
 def fifo(folder: Path) -> None:
@@ -125,4 +146,12 @@ CASES = [
           "data", "verify", "--data=DATA/scores.csv"),
     _case("a published set that is not there", lambda folder: None, REFUSED, "there is no KonIQ-10k in",
           "finetune", "--preset=smoke", "--data=koniq", "--data_root=DATA"),
+    _published("a published set's csv that is a link out of its folder", "koniq", "koniq10k_distributions_sets.csv",
+               "koniq10k_distributions_sets.csv is a link that leads out of the folder"),
+    _published("a published set's pictures that lie elsewhere", "koniq", "1024x768", "nothing else is read"),
+    _published("a published workbook that is a link out of the folder", "spaq", "*.xlsx", "is a link that leads out"),
+    _published("a second file of scores that is a link out of the folder", "clive", "AllMOS_release.mat",
+               "AllMOS_release.mat is a link that leads out of the folder"),
+    _published("a second file of scores that is a pipe", "clive", "AllMOS_release.mat",
+               "AllMOS_release.mat is not a file", "pipe"),
 ]  # fmt: skip

@@ -69,6 +69,22 @@ def published(name: str, file: str, old: str, new: str) -> Callable[[Path], obje
     return make
 
 
+def csv_alone(folder: Path) -> None:
+    """No pictures, and a line that is wrong."""
+    for picture in folder.glob("*.png"):
+        picture.unlink()
+    table(folder, ["gone.png,good"])
+
+
+def _compared(what: str, lines: list[str], says: str) -> Case:
+    def make(folder: Path) -> None:
+        whole = ["image,mos,prediction", "a.png,1,1", "b.png,2,2", *lines]
+        (folder / "mine.csv").write_text("\n".join(whole), encoding="utf-8")
+
+    words = ("compare", "DATA/mine.csv", "DATA/mine.csv")
+    return Case("Files of scores", f"predictions with {what}", make, REFUSED, says, words)
+
+
 def _case(what: str, make: Callable[[Path], object], code: int, says: str) -> Case:
     return Case("Files of scores", what, make, code, says)
 
@@ -108,6 +124,9 @@ CASES = [
             ("-inf", "-inf", "is '-inf': give a finite number"),
             ("text", "good", "is 'good': give a number"),
             ("written with a decimal comma", '"3,5"', "is '3,5': write a decimal point"),
+            ("written with an underscore", "1_0", "is '1_0': give a number in the digits 0 to 9"),
+            ("written in other digits", "٣٥", "is '٣٥': give a number in the digits 0 to 9"),
+            ("written with a typographer's minus", "−3", "is '−3': give a number in the digits 0 to 9"),
         )
     ],
     _case("no file name", line(",30"), REFUSED, "line 10: no image is named"),
@@ -144,6 +163,21 @@ CASES = [
     _case("no csv at all", lambda folder: (folder / "scores.csv").unlink(), READ, "8 images without scores"),
     Case("Files of scores", "no csv, for fine-tuning", lambda folder: (folder / "scores.csv").unlink(), REFUSED,
          "DATA has no score for 8 of its 8 images", ("finetune", "--preset=smoke", "--data=DATA", "--crops.size=16")),
+    Case("Files of scores", "the file alone, where pictures are missing and a score is text", csv_alone, REFUSED,
+         "line 10: the score of 'gone.png' is 'good': give a number", (*VERIFY, "--pictures=no")),
+    Case("Files of scores", "the file alone, where there is none", lambda folder: (folder / "scores.csv").unlink(),
+         REFUSED, "DATA holds no csv", (*VERIFY, "--pictures=no")),
+    *[
+        _compared(what, lines, says)
+        for what, lines, says in (
+            ("a prediction with an underscore", ["p0.png,1,1_0"], "line 4: the prediction is '1_0': give a number in"),
+            ("a score in other digits", ["p0.png,٣,2"], "line 4: the score is '٣': give a number in the digits 0 to 9"),
+            ("a prediction that is missing", ["p0.png,1,"], "line 4: the prediction is missing"),
+            ("a field too few", ["p0.png,1"], "line 4: 2 fields where the header has 3"),
+            ("an image twice", ["a.png,3,3"], "'a.png' is named more than once"),
+            ("no image named", [",3,3"], "line 4: no image is named"),
+        )
+    ],
     _published("a published score out of range", "agiqa", "data.csv", ",0.65,", ",77,", "outside 0…5"),
     _published("a published column that is missing", "agiqa", "data.csv", "mos_quality", "mos", "no column"),
     _published("an unknown set in KonIQ's csv", "koniq", "koniq*.csv", ",validation", ",holdout", "is none of"),

@@ -56,3 +56,10 @@ def test_arrays_of_different_length_are_refused(root):
     savemat(root / "ChallengeDB_release/Data/AllMOS_release.mat", {"AllMOS_release": np.array([SCORES[:-1]])})
     with pytest.raises(DataError, match="names 11 pictures, and there are 10 scores"):
         datasets.load("clive", root=str(root))
+
+
+def test_a_score_that_is_no_number_is_a_fault_of_its_picture(root):
+    scores = np.array([*SCORES[:-2], "6_3", "x"], object)[:, None]
+    savemat(root / "ChallengeDB_release/Data/AllMOS_release.mat", {"AllMOS_release": scores})
+    with pytest.raises(DataError, match="(?s)the mos of '11.JPG' is '6_3': give a number in.*'900.bmp' is 'x': give a"):
+        datasets.load("clive", root=str(root))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa.datasets import contents
+from iqa import datasets
+from iqa.datasets import DataError, contents, preparation
 
 
 @pytest.fixture
@@ -57,10 +58,42 @@ def test_a_bad_picture_is_looked_at_again_once_it_is_mended(root):
     assert not contents.look(root, ["bad.png"])[1]
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"format": 1, "fi', b"[]", b'{"format": 99, "files": {}}'])
+def older(content):
+    """A memory that is whole, as another version wrote it."""
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+@pytest.mark.parametrize(
+    "torn", [b"", b'{"format": 2, "files": {}}', b"[]", b"\xff\xfe\n{}", older(b'{"format": 99, "files": {}}')]
+)
 def test_a_torn_memory_is_forgotten(root, torn):
     first = contents.look(root, ["0.png"])
     memory = next(contents.cache_folder().glob("digests/*.json"))
     memory.write_bytes(torn)
     assert contents.look(root, ["0.png"]) == first
-    assert len(memory.read_bytes()) > 40
+    assert len(memory.read_bytes()) > 100
+
+
+def test_a_memory_in_which_a_digit_changed_is_forgotten(root):
+    first = contents.look(root, ["0.png"])
+    memory = next(contents.cache_folder().glob("digests/*.json"))
+    digest = first[0]["0.png"].digest
+    memory.write_text(memory.read_text().replace(digest, digest[::-1]))
+    assert contents.look(root, ["0.png"]) == first
+
+
+def test_a_cache_that_cannot_be_made_says_where_it_is_set(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("IQA_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="/file/cache cannot be written .Not a dir.*set IQA_CACHE to another folder"):
+        contents.cache_folder()
+
+
+@pytest.mark.parametrize("part", ["digests", "manifests", "pixels/v2-native"])
+def test_a_part_of_the_cache_that_cannot_be_written_says_so_too(root, part):
+    (contents.cache_folder() / part).parent.mkdir(parents=True, exist_ok=True)
+    (contents.cache_folder() / part).write_text("a file where a folder should be")
+    with pytest.raises(DataError, match=f"{part}.* cannot be written .*set IQA_CACHE to another folder"):
+        manifest = datasets.load(str(root), on_bad="skip")
+        preparation.write_manifest(manifest)
+        preparation.fill_cache(manifest)

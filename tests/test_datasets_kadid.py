@@ -65,3 +65,11 @@ def test_a_name_that_tells_nothing_and_a_wrong_reference_are_faults(root):
     file.write_text("dist_img,ref_img,dmos,var\nI01.png,I01.png,3,1\nI01_10_01.png,I02.png,3,1\n")
     with pytest.raises(DataError, match="(?s)'I01.png' is not named as I01_10_05.png.*said to come from 'I02.png'"):
         load(root)
+
+
+def test_a_name_in_other_digits_is_none(root):
+    (root / "kadid10k" / "images" / "I01_01_01.png").rename(root / "kadid10k" / "images" / "I01_٠١_01.png")
+    file = root / "kadid10k" / "dmos.csv"
+    file.write_text(file.read_text("utf-8").replace("I01_01_01", "I01_٠١_01"), "utf-8")
+    with pytest.raises(DataError, match="'I01_٠١_01.png' is not named as I01_10_05.png"):
+        load(root)

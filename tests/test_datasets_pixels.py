@@ -85,13 +85,26 @@ def test_an_error_keeps_what_was_written_before_it(files, monkeypatch, tmp_path)
 
 def test_a_flipped_bit_is_found(files):
     data = fill(files).file
-    assert pixels.damaged(list(files), "native", "bicubic") == []
+    assert pixels.damaged(list(files), "native", "bicubic") == {}
     with data.open("r+b") as out:
         out.seek(5)
         byte = out.read(1)
         out.seek(5)
         out.write(bytes([byte[0] ^ 1]))
-    assert pixels.damaged(list(files), "native", "bicubic") == [next(iter(files))]
+    assert pixels.damaged(list(files), "native", "bicubic") == {next(iter(files)): data.with_suffix(".index")}
+
+
+@pytest.mark.parametrize(("old", "new"), [(b" 11 7 ", b" 7 11 "), (b" 0 11 7 ", b" 3 11 7 ")])
+def test_an_index_that_tells_another_shape_or_place_is_found(files, old, new):
+    index = fill(files).file.with_suffix(".index")
+    index.write_bytes(index.read_bytes().replace(old, new, 1))
+    assert list(pixels.damaged(list(files), "native", "bicubic")) == [next(iter(files))]
+
+
+def test_an_index_that_tells_no_size_is_written_again(files):
+    index = fill(files).file.with_suffix(".index")
+    index.write_bytes(index.read_bytes().replace(b" 11 7 ", b" 0 7 ", 1))
+    assert fill(files).written == 4 and holds(files)
 
 
 def test_a_full_disk_is_a_sentence_and_the_next_call_goes_on(files):

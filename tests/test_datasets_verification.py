@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from iqa import datasets
@@ -65,6 +66,16 @@ def test_all_faults_come_at_once_however_many(root):
         assert any(part in fault for fault in faults)
 
 
+def test_without_its_pictures_a_folder_s_csv_is_checked_alone(root):
+    for file in root.glob("*.png"):
+        file.unlink()
+    parts = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+    (root / "scores.csv").write_text("\n".join(["image,mos,split", *(f"{i}.png,{i},{parts[i]}" for i in range(10))]))
+    found = look(root, seen=False, count=10)
+    assert found.faults == () and "split split-column: 6 / 2 / 2 train/validation/test" in found.facts
+    assert not any("left out" in fact for fact in found.facts)
+
+
 def test_pictures_are_read_again_whatever_was_known_of_them(root):
     datasets.load(str(root))
     file = root / "0.png"
@@ -77,14 +88,36 @@ def test_pictures_are_read_again_whatever_was_known_of_them(root):
     )
 
 
-def test_damaged_pixels_in_the_cache_are_a_fault(root):
+def test_damaged_pixels_in_the_cache_are_a_fault_and_not_trained_on(root, caplog):
     manifest = datasets.load(str(root), input_size="4x4")
+    before = [manifest.read(i) for i in range(len(manifest))]
     (filled,) = preparation.fill_cache(manifest)
     with filled.file.open("r+b") as out:
         out.write(b"\xfe")
     (fault,) = look(root, input_size="4x4").faults
     assert "cached pixels of '0.png' are damaged: delete" in fault and not look(root).faults
-    assert str(pixels.folder_of("4x4", "bicubic")) in fault
+    index = pixels.folder_of("4x4", "bicubic") / "set.index"
+    assert fault.endswith(f"delete {index} and prepare it again")
+    fresh = datasets.load(str(root), input_size="4x4")
+    caplog.set_level("WARNING", "iqa")
+    assert all(torch.equal(fresh.read(i), was) for _ in range(2) for i, was in enumerate(before))
+    assert [one.getMessage() for one in caplog.records] == [
+        f"pixels in {filled.file} are damaged, their pictures are decoded: delete {index} and prepare again"
+    ]
+    index.unlink()
+    (filled,) = preparation.fill_cache(fresh)
+    assert filled.written == 10 and not look(root, input_size="4x4").faults
+
+
+@pytest.mark.parametrize("lost", [1, 480])
+def test_a_cache_that_is_cut_off_or_removed_while_it_is_read_is_decoded(root, lost):
+    manifest = datasets.load(str(root), input_size="4x4")
+    before = [manifest.read(i) for i in range(len(manifest))]
+    (filled,) = preparation.fill_cache(manifest)
+    fresh = datasets.load(str(root), input_size="4x4")
+    assert torch.equal(fresh.read(0), before[0])
+    os.truncate(filled.file, filled.size - lost)
+    assert all(torch.equal(fresh.read(i), was) for i, was in enumerate(before))
 
 
 def test_the_manifest_is_written_with_its_own_digest(root, tmp_path):

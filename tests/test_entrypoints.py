@@ -10,6 +10,7 @@ import pytest
 
 from entrypoints import command, evaluate
 from iqa import config
+from iqa.datasets import published
 
 
 def test_overrides_are_read_in_both_spellings():
@@ -124,3 +125,17 @@ def test_the_help_ends_with_the_short_names_what_they_mean_and_their_defaults(ca
                 line.split(maxsplit=2) for line in told.splitlines()
             ]
     assert "every field has a dotted name: --" in told
+
+
+def test_the_list_of_data_sets_goes_on_where_one_cannot_be_read(home, capsys, monkeypatch):
+    found = published.located
+
+    def located(one, root):
+        if one.name == "koniq":
+            raise PermissionError(13, "Permission denied", "/data/koniq")
+        return found(one, root)
+
+    monkeypatch.setattr(published, "located", located)
+    assert import_module("entrypoints.data").main(["list"]) == 0
+    said = capsys.readouterr().out
+    assert "/data/koniq: permission denied. Give a path" in said and "CLIVE" in said

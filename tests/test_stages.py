@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 import shutil
 
 import pytest
@@ -137,6 +138,14 @@ def test_evaluation_scores_whole_sets_and_only_the_test_part_of_the_models_own(p
     rows = (tmp_path / "evaluated" / "predictions" / f"{photos.name}.csv").read_text().splitlines()
     assert len(rows) - 1 == len(datasets.load(str(photos)).part("test")) < 30
     assert math.isfinite(records[0][f"test/{photos.name}/rmse"])
+
+    equal = shutil.copytree(photos, tmp_path / "equal")
+    table = equal / "scores.csv"
+    head, *lines = table.read_text().splitlines()
+    table.write_text("\n".join([head, *(re.sub(",.*,", ",50,", line) for line in lines)]))
+    told = config.load("evaluate", TINY | {"weights": str(model), "targets": str(equal), "crops.size": "32"}, "smoke")
+    with pytest.raises(datasets.DataError, match=r"equal: all \d scores are 50: give scores that differ"):
+        list(stage("evaluate")(told, run))
 
 
 def test_evaluating_an_encoder_is_refused(photos, tmp_path):

@@ -2,6 +2,7 @@
 
 from itertools import repeat
 
+import numpy as np
 import pytest
 import torch
 from stage_toy import Recorded, StopsAt, done, equal, settings, weights
@@ -192,3 +193,18 @@ def test_hyperiqa_itself_is_a_row_one_can_run(photos):
     model = finetune.build(told).eval()
     assert model(torch.rand(1, 3, 32, 32)).shape == (1,)
     assert sum(p.numel() for p in model.encoder.parameters()) == 23_508_032  # torchvision's ResNet-50 without its fc
+
+
+@pytest.mark.parametrize(
+    ("srccs", "best"),
+    [([0.1, 0.3, 0.2], 2), ([np.nan, 0.1, -0.5], 2), ([-0.5, np.nan, np.nan], 1), ([np.nan, np.nan], 1)],
+)
+def test_an_undefined_validation_result_beats_nothing_and_is_beaten_by_any(srccs, best, photos, tmp_path, monkeypatch):
+    told, validation = settings("finetune", photos), datasets.load(str(photos)).part("validation")
+    state = State(torch.nn.Linear(1, 1), None, own={})
+    monkeypatch.setattr(finetune, "predict", lambda *_: np.zeros(len(validation)))
+    for epoch, srcc in enumerate(srccs, 1):
+        found = {"val/srcc": srcc, "val/plcc": srcc}
+        monkeypatch.setattr(finetune, "correlations", lambda *_, found=found: dict(found))
+        finetune.select(state, validation, epoch, told, tracking.Silent(tmp_path), CPU)
+    assert state.own["best_epoch"] == best

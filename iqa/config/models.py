@@ -3,7 +3,16 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 
 def _split(value: Any) -> Any:
@@ -24,10 +33,19 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _written_plainly(cls, value: Any, about: ValidationInfo) -> Any:
+        """A number without the _ that pydantic overlooks: 1_0 is a slip as often as it is ten."""
+        kind = cls.model_fields[about.field_name or ""].annotation
+        if isinstance(value, str) and "_" in value and kind in (int, float):
+            raise ValueError("give a number in the digits 0 to 9")
+        return value
+
 
 def _sizes(value: Any) -> Any:
     pairs = [pair.rpartition("=")[2].strip() for pair in str(value).split(",")]
-    if not all(re.fullmatch(r"native|[1-9]\d{0,4}|[1-9]\d{0,4}x[1-9]\d{0,4}", size) for size in pairs):
+    if not all(re.fullmatch(r"native|[1-9][0-9]{0,4}|[1-9][0-9]{0,4}x[1-9][0-9]{0,4}", size) for size in pairs):
         raise ValueError("a size is native, the short side in pixels (512), or width x height (512x384)")
     return value
 

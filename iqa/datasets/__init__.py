@@ -57,7 +57,7 @@ def listing(name: str, root: str = "", seen: bool = True) -> Listing:
     if name in PUBLISHED:
         return published.listing(PUBLISHED[name], root, seen)
     place = _find(name, root)
-    return folder.listing(place, shown(place))
+    return folder.listing(place, shown(place), seen)
 
 
 def shown(place: Path) -> str:

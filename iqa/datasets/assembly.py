@@ -1,6 +1,7 @@
 """What a data set's reader found on disk → manifest: contents checked, faults told together, parts made."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -48,8 +49,9 @@ class FaultyData(DataError):
     """Everything that is wrong with a data set, each fault a line; `faults` has them all."""
 
     def __init__(self, where: Path, faults: list[str]):
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        super().__init__(f"{where} has {count} (mend them, or pass on_bad=skip to leave those out):\n{listed(faults)}")
+        super().__init__(
+            f"{where} has {counted(faults)} (mend them, or pass on_bad=skip to leave those out):\n{listed(faults)}"
+        )
         self.faults = tuple(faults)
 
 
@@ -81,7 +83,7 @@ def assemble(listing: Listing, turn: Turn, on_bad: str) -> Manifest:
     entries = sorted(split(listing, entries, digests, turn), key=lambda entry: entry.path)
     notes = [*listing.notes, *licences(listing.root)]
     if faults:
-        notes.append(f"{len(faults)} faults, left out:\n{listed(faults)}")
+        notes.append(f"{counted(faults)}, left out:\n{listed(faults)}")
     shown = splits.counted([entry.part for entry in entries])
     drawn = "" if protocol in own_protocols(listing) else f" by content, split_seed {turn.split_seed}"
     notes.append(f"split {label}{drawn}: {shown} train/validation/test")
@@ -90,6 +92,11 @@ def assemble(listing: Listing, turn: Turn, on_bad: str) -> Manifest:
         *(listing.name, listing.root, table, listing.score_range, listing.scores_are, label, tuple(notes)),
         deviations=tuple(listing.deviations),
     )
+
+
+def counted(faults: Sequence[str]) -> str:
+    """How many there are, in words."""
+    return "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
 
 
 def own_protocols(listing: Listing) -> set[str]:

@@ -1,5 +1,6 @@
 """LIVE in the Wild (Ghadiyaram & Bovik, TIP 2016): 1,162 photographs from mobile cameras."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from iqa.datasets.assembly import Entry, Listing
 from iqa.datasets.manifest import DataError
 from iqa.datasets.published import Published, by_column, entries, pictures
+from iqa.datasets.tree import no_file
 
 TREE = "Images/, Data/AllImages_release.mat and Data/AllMOS_release.mat"
 RANGE = (0.0, 100.0)
@@ -16,11 +18,11 @@ TRAINING = 7  # the first pictures taught the raters, and lie in Images/training
 def read(annotations: Path, seen: bool = True) -> Listing:
     """The two .mat files, whose arrays lie across each other; the raters' training pictures are left out."""
     names = [str(name) for name in _flat(annotations, "AllImages_release")]
-    opinions = [float(value) for value in _flat(annotations.with_name(_sibling(annotations)), "AllMOS_release")]
+    opinions = [str(value) for value in _flat(annotations.with_name(_sibling(annotations)), "AllMOS_release")]
     if len(names) != len(opinions):
         raise DataError(f"{annotations} names {len(names)} pictures, and there are {len(opinions)} scores beside it")
     kept = list(enumerate(zip(names, opinions, strict=True)))[TRAINING:]
-    lines = [(number + 1, [name, repr(opinion)]) for number, (name, opinion) in kept]
+    lines = [(number + 1, [name, opinion]) for number, (name, opinion) in kept]
     tree = pictures(annotations.parent, ("images",), TREE, seen)
     found, faults = entries(
         by_column(annotations, ["image", "mos"], lines, ("image", "mos"))[0],
@@ -39,6 +41,8 @@ def _sibling(annotations: Path) -> str:
     found = [path.name for path in annotations.parent.iterdir() if path.name.casefold() == wanted]
     if not found:
         raise DataError(f"{annotations.parent} has no AllMOS_release.mat: the folder should hold {TREE}")
+    if fault := no_file(os.path.realpath(annotations.parent), found[0]):  # a pipe would be waited for
+        raise DataError(f"{annotations.with_name(found[0])} {fault}: put the file itself there")
     return found[0]
 
 

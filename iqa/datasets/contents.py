@@ -6,19 +6,32 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from iqa import images, machine
+from iqa import checkpoint, images, machine
+from iqa.datasets.manifest import DataError
 
-_FORMAT = 2  # of the memory on disk; another number forgets it
+_FORMAT = 3  # of the memory on disk; another number forgets it
 
 
 def cache_folder() -> Path:
     """$IQA_CACHE, or ~/.cache/iqa; made if it is not there."""
     folder = Path(os.environ.get("IQA_CACHE") or "~/.cache/iqa").expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
+    with cached(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def cached(path: Path) -> Iterator[None]:
+    """Whatever the disk refuses while `path` of the cache is written becomes a DataError with the remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "make room, or set IQA_CACHE to another folder; the same command goes on"
+        raise DataError(f"{checkpoint.unwritten(path, error)}: {remedy}") from error
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -91,17 +104,22 @@ def _memory_file(root: Path) -> Path:
 
 
 def _recall(path: Path) -> dict[str, list]:
-    """What was remembered; a memory that is missing, torn or of another format is empty."""
+    """What was remembered; a memory that is missing, damaged or of another format is empty."""
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
+        digest, _, text = path.read_bytes().partition(b"\n")
+    except OSError:
         return {}
-    return content["files"] if isinstance(content, dict) and content.get("format") == _FORMAT else {}
+    if digest.decode("ascii", "replace") != hashlib.sha256(text).hexdigest():
+        return {}
+    content = json.loads(text)
+    return content["files"] if content["format"] == _FORMAT else {}
 
 
 def _remember(path: Path, files: dict[str, list]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    with os.fdopen(descriptor, "w") as handle:
-        json.dump({"format": _FORMAT, "files": files}, handle)
-    os.replace(temporary, path)
+    text = json.dumps({"format": _FORMAT, "files": files}).encode()
+    with cached(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+        os.replace(temporary, path)

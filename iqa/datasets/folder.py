@@ -5,44 +5,46 @@ from pathlib import Path
 from iqa.datasets import sheet
 from iqa.datasets.assembly import Entry, Listing
 from iqa.datasets.manifest import DataError
-from iqa.datasets.tree import Tree
+from iqa.datasets.tree import Tree, Unseen, no_file
 
 GIVEN = "split-column"
 
 
-def listing(root: Path, name: str) -> Listing:
-    """What a folder holds; its csv's own column `split` is a protocol of its own."""
-    tree = Tree(root)
-    if not tree.files:
+def listing(root: Path, name: str, seen: bool = True) -> Listing:
+    """What a folder holds, or where pictures are not `seen` its csv alone, whose column `split` is a protocol."""
+    tree = Tree(root) if seen else Unseen(root)
+    if seen and not tree.files:
         raise DataError(f"{root} holds no images: put JPEG, PNG, BMP, TIFF or WebP files there, and a csv of scores")
     table = _the_csv(tree)
+    if table is None and not seen:
+        raise DataError(f"{root} holds no csv, and without its pictures there is nothing else to check: add the csv")
     found = _unlabelled(tree, name) if table is None else _labelled(tree, name, table)
     if tree.unnameable:
         found.notes.append(f"{tree.unnameable} images have names that are not UTF-8: left out")
     return found
 
 
-def _the_csv(tree: Tree) -> Path | None:
+def _the_csv(tree: Tree | Unseen) -> Path | None:
     """The csv with the scores, held to the rules of a picture; a folder counts where nothing else has such a name."""
     named = sorted(path for path in tree.root.iterdir() if path.suffix.lower() == ".csv")
     found = [path for path in named if not path.is_dir()] or named
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise DataError(f"{tree.root} holds {len(found)} csv files ({names}): leave the one with the scores")
-    fault = tree.no_file(found[0].name) if found else ""
+    fault = no_file(tree.inside, found[0].name) if found else ""
     if fault:
         raise DataError(f"{found[0]} {fault}: put the csv with the scores there, or remove it")
     return found[0] if found else None
 
 
-def _unlabelled(tree: Tree, name: str) -> Listing:
+def _unlabelled(tree: Tree | Unseen, name: str) -> Listing:
     entries = [Entry(path, float("nan")) for path in tree.files]
     notes = [f"no csv in {tree.root}: {len(entries)} images without scores, for pretraining only"]
     root = Path(tree.inside)
     return Listing(name, root, root, entries, (0.0, 1.0), scores_are="none (unlabelled)", notes=notes)
 
 
-def _labelled(tree: Tree, name: str, table: Path) -> Listing:
+def _labelled(tree: Tree | Unseen, name: str, table: Path) -> Listing:
     """The csv's rows with the files that they mean."""
     found = sheet.read(table)
     first: dict[str, sheet.Row] = {}
@@ -73,10 +75,10 @@ def _scale(opinions: list[float]) -> tuple[tuple[float, float], list[str]]:
     return (low, high), [f"scores {seen} taken as on a scale of {low:g}–{high:g}, higher is better"]
 
 
-def _remarks(tree: Tree, table: str, used: int, again: int) -> list[str]:
+def _remarks(tree: Tree | Unseen, table: str, used: int, again: int) -> list[str]:
     remarks = {
         f"{tree.loosely_matched} names were found in subfolders, or regardless of case or suffix": tree.loosely_matched,
         f"{again} lines repeat an earlier one: used once": again,
         f"{len(tree.files) - used} images of the folder are not in {table}: left out": len(tree.files) - used,
     }
-    return [line for line, count in remarks.items() if count]
+    return [line for line, count in remarks.items() if count > 0]  # below: pictures that nobody looked at

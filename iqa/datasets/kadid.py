@@ -36,7 +36,7 @@ def read(annotations: Path, seen: bool = True) -> Listing:
 
 def _entry(path: str, opinion: float, values: dict[str, str]) -> Entry:
     """The family and level that a name like I01_10_05.png tells."""
-    parts = re.fullmatch(r"(i\d+)_(\d\d)_(\d\d)", PurePosixPath(path).stem.lower())
+    parts = re.fullmatch(r"(i[0-9]+)_([0-9]{2})_([0-9]{2})", PurePosixPath(path).stem.lower())
     if not parts or not 1 <= int(parts[2]) <= len(FAMILIES) or not 1 <= int(parts[3]) <= 5:
         raise ValueError(f"{path!r} is not named as I01_10_05.png, with a distortion 01…25 and a level 01…05")
     if PurePosixPath(values["ref_img"]).stem.lower() != parts[1]:

@@ -62,8 +62,27 @@ class Manifest:
     def read(self, i: int) -> "Tensor":
         """Row i's picture at its input size: (3, H, W) uint8, from the cache where that has it."""
         size, content = self.table["size"].iat[i] or images.NATIVE, self.table["digest"].iat[i]
+        cached = self._cached(size, content)
+        return images.read(self.file(i), size=size, resample=self.resample) if cached is None else cached
+
+    def _cached(self, size: str, content: str) -> "Tensor | None":
+        """A content's pixels in the cache, looked through when they are first read; None where there are none."""
+        from iqa.datasets import pixels
+
         place = self._places[size].get(content)
-        return images.read(self.file(i), size=size, resample=self.resample) if place is None else place.read()
+        if place is None:
+            return None
+        found = place.read_sound(known=place in self._sound)
+        if found is None:
+            pixels.tell_damaged(place.file)
+            del self._places[size][content]
+        self._sound.add(place)
+        return found
+
+    @functools.cached_property
+    def _sound(self) -> "set[pixels.Place]":
+        """Places that were looked through: once is enough, since reading costs less than the CRC-32."""
+        return set()
 
     @functools.cached_property
     def _places(self) -> "dict[str, dict[str, pixels.Place]]":
@@ -108,6 +127,13 @@ class Manifest:
             raise DataError(f"{self.name}: {'; '.join(faults)}")
         return self
 
+    def varied(self) -> "Manifest":
+        """Itself, unless all of its scores are equal, with which nothing correlates."""
+        fault = equal(list(self.table["opinion"]))
+        if fault:
+            raise DataError(f"{self.name}: {fault}")
+        return self
+
     def fitting(self, crop: int, on_bad: str = "error") -> "Manifest":
         """Itself, if a square of `crop` pixels fits into every picture at its input size; else as `on_bad` says."""
         columns = (self.table[name] for name in ("path", "width", "height", "size"))
@@ -139,8 +165,8 @@ class Manifest:
 def constant(parts: Sequence[str], opinions: Sequence[float]) -> list[str]:
     """A sentence for each part whose scores are fewer than two different ones, or for all parts together."""
     told = [(part, opinion) for part, opinion in zip(parts, opinions, strict=True) if opinion == opinion]
-    if len(told) > 1 and len({opinion for _, opinion in told}) == 1:
-        return [f"all {len(told):,} scores are {told[0][1]:g}: give scores that differ"]
+    if fault := equal([opinion for _, opinion in told]):
+        return [fault]
     found = []
     for name in PARTS:
         own = [opinion for part, opinion in told if part == name]
@@ -151,6 +177,13 @@ def constant(parts: Sequence[str], opinions: Sequence[float]) -> list[str]:
                 "add pictures, or choose another protocol or split_seed"
             )
     return found
+
+
+def equal(opinions: Sequence[float]) -> str:
+    """A sentence for several scores that are all the same, else ""."""
+    if len(opinions) < 2 or len(set(opinions)) > 1:
+        return ""
+    return f"all {len(opinions):,} scores are {opinions[0]:g}: give scores that differ"
 
 
 def listed(faults: list[str]) -> str:

@@ -2,9 +2,11 @@
 
 $IQA_CACHE/pixels/SIZE-FILTER/ holds two files a data set: NAME.pixels has (3, H, W) uint8 after one another,
 NAME.index a line a picture: the digest of its file, where it begins, height, width, CRC-32. A picture is found by
-its file's digest, so that what has changed since is decoded instead.
+its file's digest, so that what has changed since is decoded instead; so is what does not have its CRC-32 any more.
 """
 
+import functools
+import logging
 import mmap
 import os
 import re
@@ -14,17 +16,21 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from iqa import checkpoint, images, machine
-from iqa.datasets.contents import cache_folder
-from iqa.datasets.manifest import DataError
+from iqa import images, machine
+from iqa.datasets.contents import cache_folder, cached
 
-VERSION = 1  # of the two files' layout
+VERSION = 2  # of the two files' layout
 AT_ONCE = 64  # pictures between two syncs: what a kill costs at most
-LINE = re.compile(rb"([0-9a-f]{64}) (\d+) (\d+) (\d+) ([0-9a-f]{8})\n")  # digest, offset, height, width, CRC-32
+LINE = re.compile(
+    rb"(([0-9a-f]{64}) (0|[1-9]\d*) ([1-9]\d*) ([1-9]\d*)) ([0-9a-f]{8})\n"
+)  # digest, offset, height, width, CRC-32
+
+logger = logging.getLogger("iqa")
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Place:
     height: int
     width: int
     crc: int
+    key: bytes  # the line of the index up to the CRC-32, which covers it too
 
     @property
     def end(self) -> int:
@@ -48,6 +55,14 @@ class Place:
         with open(self.file, "rb") as handle:  # a private mapping may be written to, which is what torch asks for
             view = mmap.mmap(handle.fileno(), before + length, access=mmap.ACCESS_COPY, offset=start)
         return torch.frombuffer(view, dtype=torch.uint8, offset=before, count=length).view(3, self.height, self.width)
+
+    def read_sound(self, known: bool = False) -> Tensor | None:
+        """As `read`; None where line and pixels are not what was written, or `known` to be but gone since."""
+        try:
+            pixels = self.read()
+        except (OSError, ValueError):  # ValueError: a mapping beyond the file's end
+            return None
+        return pixels if known or _crc(self.key, pixels.numpy()) == self.crc else None
 
 
 @dataclass(frozen=True)
@@ -82,30 +97,39 @@ def places(size: str, resample: str) -> dict[str, Place]:
 def fill(name: str, files: dict[str, Path], size: str, resample: str) -> Filled:
     """Append the pictures (digest → file) that are not there yet; an interrupted call goes on where it was.
 
-    Raises DataError where the disk is full, ImageError for a picture that cannot be used.
+    Raises DataError where the disk takes no more, ImageError for a picture that cannot be used.
     """
     import filelock
 
     folder = folder_of(size, resample)
-    folder.mkdir(parents=True, exist_ok=True)
     data, index = folder / f"{name}.pixels", folder / f"{name}.index"
-    with filelock.FileLock(folder / f".{name}.lock"):
-        end = _mended(data, index)
-        there = places(size, resample)
-        missing = {digest: file for digest, file in files.items() if digest not in there}
-        try:
+    with cached(data):
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / f".{name}.lock"):
+            end = _mended(data, index)
+            there = places(size, resample)
+            missing = {digest: file for digest, file in files.items() if digest not in there}
             end = _append(data, index, end, missing, size, resample)
-        except OSError as error:
-            remedy = "make room, or set IQA_CACHE to another disk; the same command goes on"
-            raise DataError(f"{checkpoint.unwritten(data, error)}: {remedy}") from error
     return Filled(data, len(files) - len(missing), len(missing), end)
 
 
-def damaged(digests: list[str], size: str, resample: str) -> list[str]:
-    """The digests of those pictures whose pixels are not any more what was written."""
+def damaged(digests: list[str], size: str, resample: str) -> dict[str, Path]:
+    """digest → index file of those pictures that are not any more what was written."""
     there = places(size, resample)
-    found = [(digest, there[digest]) for digest in digests if digest in there]
-    return [digest for digest, place in found if zlib.crc32(place.read().numpy()) != place.crc]
+    found = {digest: there[digest] for digest in digests if digest in there}
+    return {digest: place.file.with_suffix(".index") for digest, place in found.items() if place.read_sound() is None}
+
+
+@functools.cache
+def tell_damaged(file: Path) -> None:
+    """Say once in a process that pictures of a file are decoded instead."""
+    index = file.with_suffix(".index")
+    logger.warning("pixels in %s are damaged, their pictures are decoded: delete %s and prepare again", file, index)
+
+
+def _crc(key: bytes, pixels: Any) -> int:
+    """CRC-32 of a picture's line and then its pixels."""
+    return zlib.crc32(pixels, zlib.crc32(key))
 
 
 def _append(data: Path, index: Path, end: int, files: dict[str, Path], size: str, resample: str) -> int:
@@ -123,7 +147,8 @@ def _append(data: Path, index: Path, end: int, files: dict[str, Path], size: str
             body = pixels.numpy().data
             if out.write(body) != body.nbytes:
                 raise OSError("no room for the whole picture")
-            lines.append(f"{digest} {end} {pixels.shape[1]} {pixels.shape[2]} {zlib.crc32(body):08x}\n")
+            key = f"{digest} {end} {pixels.shape[1]} {pixels.shape[2]}"
+            lines.append(f"{key} {_crc(key.encode(), body):08x}\n")
             end += pixels.numel()
             if len(lines) == AT_ONCE:
                 settled.result()
@@ -170,9 +195,9 @@ def _entries(index: Path) -> tuple[dict[str, Place], int]:
         told = LINE.fullmatch(line)
         if told is None:
             break
-        place = Place(data, int(told[2]), int(told[3]), int(told[4]), int(told[5], 16))
+        place = Place(data, int(told[3]), int(told[4]), int(told[5]), int(told[6], 16), told[1])
         if place.end > size:
             break
-        found[told[1].decode()] = place
+        found[told[2].decode()] = place
         length += len(line)
     return found, length

@@ -8,7 +8,7 @@ from pathlib import Path
 from iqa.datasets import sheet
 from iqa.datasets.assembly import Entry, Listing, licences
 from iqa.datasets.manifest import DataError
-from iqa.datasets.tree import Tree, Unseen
+from iqa.datasets.tree import Tree, Unseen, no_file, within
 
 DEPTH = 3  # folders below the root that are searched: archives are often unpacked one or two too deep
 Lines = list[tuple[int, dict[str, str]]]  # (line of the file, value by column)
@@ -31,14 +31,20 @@ class Published:
 def listing(published: Published, root: str, seen: bool = True) -> Listing:
     """Find a set in root/NAME, or in root itself, and read it; its scores alone where the pictures are not `seen`."""
     found = located(published, root)
-    if found is None:
+    place = next((place for place in _places(published, root) if found and place in found.parents), None)
+    if found is None or place is None:
         top = Path(os.path.expanduser(root or "."))
         raise DataError(
             f"there is no {published.title} in {top / published.name} nor {top}: get it from {published.page} "
             f"(its licence is there), so that the folder holds {published.tree}; "
             f"`iqa data verify --data={published.name} --data_root={top}` then checks it"
         )
+    inside = os.path.realpath(place)
+    if fault := no_file(inside, str(found.relative_to(place))):
+        raise DataError(f"{found} {fault}: put the file itself there")
     result = published.read(found, seen)
+    if not within(inside, str(result.root)):
+        raise DataError(f"the pictures in {result.root} lie outside of {place}: nothing else is read, move them there")
     about = f"{published.title} in {found.parent}, licence: {published.page}"
     result.notes[:0] = [about, *(licences(found.parent) if found.parent != result.root else [])]
     result.count = published.count
@@ -49,9 +55,14 @@ def listing(published: Published, root: str, seen: bool = True) -> Listing:
 
 def located(published: Published, root: str) -> Path | None:
     """The annotation file of a set in root/NAME, or in root itself."""
-    top = Path(os.path.expanduser(root or "."))
-    places = [place for place in (top / published.name, top) if place.is_dir()]
+    places = _places(published, root)
     return next((file for place in places if (file := _annotations(place, published.annotations))), None)
+
+
+def _places(published: Published, root: str) -> list[Path]:
+    """The folders that may hold a set."""
+    top = Path(os.path.expanduser(root or "."))
+    return [place for place in (top / published.name, top) if place.is_dir()]
 
 
 def rows(path: Path, columns: Sequence[str], notes: list[str], also: Sequence[str] = ()) -> tuple[Lines, list[str]]:

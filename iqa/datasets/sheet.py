@@ -159,6 +159,8 @@ def number(text: str) -> tuple[float, str]:
     """(value, "") or (nan, what is wrong)."""
     if not text:
         return math.nan, "is missing: give a number, or remove the line"
+    if not text.isascii() or "_" in text:  # Python would take 1_0 for ten and ٣ for three
+        return math.nan, f"is {text!r}: give a number in the digits 0 to 9"
     try:
         value = float(text)
     except ValueError:

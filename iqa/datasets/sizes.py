@@ -9,7 +9,7 @@ from iqa import images
 from iqa.datasets.manifest import DataError, Manifest
 
 NATIVE = images.NATIVE
-SIZE = re.compile(r"native|[1-9]\d{0,4}|[1-9]\d{0,4}x[1-9]\d{0,4}")
+SIZE = re.compile(r"native|[1-9][0-9]{0,4}|[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
 
 
 def size_of(name: str, input_size: str, known: Sequence[str] = ()) -> str:

@@ -46,19 +46,10 @@ class Tree:
             return "", f"{name!r} may be {found[0]!r} or {found[1]!r}: give the whole path"
         return "", f"{name!r} {self._why_not(pure)}"
 
-    def no_file(self, name: str) -> str:
-        """Why a name that is there is no file inside the folder; "" if it is one."""
-        path = os.path.join(self.inside, name)
-        if not self._within(path):
-            return "is a link that leads out of the folder"
-        if os.path.isfile(path):
-            return ""
-        return "is a link to nothing" if os.path.islink(path) and not os.path.exists(path) else "is not a file"
-
     def _why_not(self, pure: PurePosixPath) -> str:
         path = os.path.join(self.inside, pure)
         if os.path.lexists(path):
-            fault = self.no_file(str(pure))
+            fault = no_file(self.inside, str(pure))
             if fault:
                 return f"{fault}: put an image file there"
             return f"has none of the suffixes {', '.join(sorted(images.SUFFIXES))}: rename it"
@@ -81,11 +72,8 @@ class Tree:
         if os.path.splitext(entry.name)[1].lower() not in images.SUFFIXES:
             return False
         if entry.is_symlink():
-            return self._within(entry.path) and os.path.isfile(entry.path)
+            return within(self.inside, entry.path) and os.path.isfile(entry.path)
         return entry.is_file()
-
-    def _within(self, path: str) -> bool:
-        return os.path.commonpath([self.inside, os.path.realpath(path)]) == self.inside
 
 
 class Unseen:
@@ -93,15 +81,32 @@ class Unseen:
 
     def __init__(self, root: Path):
         self.root, self.inside = root, os.path.realpath(root)
+        self.files: list[str] = []
+        self.unnameable = self.loosely_matched = 0
 
     def find(self, name: str) -> tuple[str, str]:
         """(path, "") of a name that stays inside, ("", what is wrong) of another."""
         return ("", _outside(name)) if leads_out(name) else (str(PurePosixPath(name)), "")
 
 
+def no_file(inside: str, name: str) -> str:
+    """Why a name that is there is no file inside the folder; "" if it is one."""
+    path = os.path.join(inside, name)
+    if not within(inside, path):
+        return "is a link that leads out of the folder"
+    if os.path.isfile(path):
+        return ""
+    return "is a link to nothing" if os.path.islink(path) and not os.path.exists(path) else "is not a file"
+
+
 def leads_out(name: str) -> bool:
     """Whether a csv's name may mean something outside the folder."""
     return "\0" in name or PurePosixPath(name).is_absolute() or ".." in name.replace("\\", "/").split("/")
+
+
+def within(inside: str, path: str) -> bool:
+    """Whether a path, once its links are followed, lies in the folder `inside`, which holds none."""
+    return os.path.commonpath([inside, os.path.realpath(path)]) == inside
 
 
 def _outside(name: str) -> str:

@@ -100,6 +100,8 @@ def _parts(entries: list[Entry], label: str) -> list[str]:
 def _damaged(entries: list[Entry], digests: dict[str, str], size: str, resample: str) -> list[str]:
     """A sentence for each picture whose pixels in the cache are not what was written."""
     names = {digests[entry.path]: entry.path for entry in entries}
-    file = pixels.folder_of(size, resample)
     bad = pixels.damaged(list(names), size, resample)
-    return [f"the cached pixels of {names[digest]!r} are damaged: delete {file} and prepare it again" for digest in bad]
+    return [
+        f"the cached pixels of {names[digest]!r} are damaged: delete {index} and prepare it again"
+        for digest, index in bad.items()
+    ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -235,11 +236,10 @@ def by_stage(overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def read_seeds(text: str) -> tuple[int, ...]:
     """ "0,1,2" or "0-7" → the seeds."""
-    try:
-        ends = [part.split("-") for part in text.split(",")]
-        spans = [range(int(end[0]), int(end[-1]) + 1) for end in ends]
-    except ValueError:
-        raise ConfigError(f"seeds = '{text}': write them as 0,1,2 or as 0-7.") from None
+    ends = [re.fullmatch(r" *([0-9]{1,99})(?:-([0-9]{1,99}))? *", part) for part in text.split(",")]
+    if not all(ends):
+        raise ConfigError(f"seeds = '{text}': write them as 0,1,2 or as 0-7.")
+    spans = [range(int(end[1]), int(end[2] or end[1]) + 1) for end in ends if end]
     if any(span.stop > MOST_SEEDS for span in spans):
         raise ConfigError(f"seeds = '{text}': the largest is {MOST_SEEDS - 1}.")
     seeds = [seed for span in spans for seed in span]

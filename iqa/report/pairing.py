@@ -1,13 +1,15 @@
 """The verdict's statistics on anybody's predictions: two csv files (or lists of them, a seed each) → sentences."""
 
-import csv
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from iqa import metrics, statistics
+from iqa.datasets import sheet
+from iqa.datasets.manifest import listed
 from iqa.report.evidence import ReportError
 from iqa.report.predictions import Predictions
 
@@ -17,36 +19,43 @@ NAMES = {  # what csv files call their columns, in the order of preference
     "prediction": ("prediction", "predicted", "pred", "predictions", "output", "quality"),
     "group": ("group", "unit", "reference", "ref_img", "prompt", "source"),
 }
-LARGEST = 1e100  # beyond, squares leave the floating point numbers
 NEEDED = ("path", "score", "prediction")
+Row = tuple[str, str, float, float]  # path, unit, score, prediction
 
 
 def read(file: Path) -> Predictions:
     """A csv of images, given scores and predictions, its columns guessed by name; sorted by image."""
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    header = list(rows[0]) if rows else []
-    known = {name.strip().lower(): name for name in header if name}
-    column = {part: next((known[n] for n in names if n in known), "") for part, names in NAMES.items()}
-    lacking = [part for part in NEEDED if not column[part]]
+    header, lines = sheet.cells(file, [])
+    known = {name.lower(): at for at, name in enumerate(header)}
+    column = {part: next((known[n] for n in names if n in known), None) for part, names in NAMES.items()}
+    lacking = [part for part in NEEDED if column[part] is None]
     if lacking:
         wanted = "; ".join(f"{part}: one of {', '.join(NAMES[part])}" for part in lacking)
-        raise ReportError(f"{file} has the columns {', '.join(header) or 'none'}, and lacks {wanted}.")
-    rows.sort(key=lambda row: row[column["path"]])
-    paths = tuple(row[column["path"]] for row in rows)
-    if len(set(paths)) != len(paths):
-        twice = next(path for path in paths if paths.count(path) > 1)
-        raise ReportError(f"{file} names {twice} more than once: one line an image.")
-    try:
-        values = np.array([[float(row[column[part]]) for part in ("score", "prediction")] for row in rows])
-    except ValueError as error:
-        raise ReportError(f"{file}: a score or prediction is no number ({error}).") from error
-    if not (np.abs(values) <= LARGEST).all():
-        raise ReportError(
-            f"{file}: a score or prediction is not finite, or beyond {LARGEST:g}: leave that image out of both files."
-        )
-    units = np.array([row[column["group"]] for row in rows]) if column["group"] else np.array(paths)
-    return Predictions(paths, units, values[:, 0], values[:, 1], str(file))
+        raise ReportError(f"{file} has the columns {', '.join(header)}, and lacks {wanted}.")
+    rows: list[Row] = []
+    faults: list[str] = []
+    for line, fields in lines:
+        found, wrong = _row(fields, len(header), column)
+        rows += [] if wrong else [found]
+        faults += [f"line {line}: {fault}" for fault in wrong]
+    times = Counter(row[0] for row in rows)
+    faults += [f"{path!r} is named more than once: one line an image" for path, count in times.items() if count > 1]
+    if faults:
+        remedy = "mend these lines, or leave their images out of all files"
+        raise ReportError(f"{file} cannot be compared ({remedy}):\n{listed(faults)}")
+    paths, units, scores, values = zip(*sorted(rows), strict=True)
+    return Predictions(paths, np.array(units), np.array(scores), np.array(values), str(file))
+
+
+def _row(fields: list[str], width: int, column: dict[str, int | None]) -> tuple[Row, list[str]]:
+    """A line's values, and what is wrong with them."""
+    if len(fields) != width:
+        return ("", "", math.nan, math.nan), [f"{len(fields)} fields where the header has {width}"]
+    told = {part: "" if at is None else fields[at].strip() for part, at in column.items()}
+    (score, of_score), (prediction, of_prediction) = sheet.number(told["score"]), sheet.number(told["prediction"])
+    faults = ["" if told["path"] else "no image is named"]
+    faults += [f"the {part} {fault}" for part, fault in (("score", of_score), ("prediction", of_prediction)) if fault]
+    return (told["path"], told["group"] or told["path"], score, prediction), [fault for fault in faults if fault]
 
 
 def compare(treatment: Sequence[Path], baseline: Sequence[Path], resamples: int = 10_000) -> Iterator[str]:

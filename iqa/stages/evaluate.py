@@ -21,7 +21,7 @@ def evaluate(config: EvaluateConfig, run: Any) -> Iterator[dict[str, float]]:
     machine.channels_last(model, device)
     origin = about["origin"]
     told = [one.labelled().fitting(config.crops.size, config.targets.on_bad) for one in targets(config)]
-    manifests = [lineage.unseen(one, origin.get("seen", ())) for one in told]
+    manifests = [lineage.unseen(one, origin.get("seen", ())).varied() for one in told]
     for note in (note for one in manifests for note in one.notes):
         tell(note)
     model_id = distributed.from_first(lambda: tracking.logged_model(origin["run"]))

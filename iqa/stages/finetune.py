@@ -195,8 +195,9 @@ def select(
     values = correlations(predictions, validation, "val/")
     scores = validation.table["score"].to_numpy()
     values["val/loss"] = float(np.abs(predictions - scores).mean())
-    best = state.own.get("best_srcc", -np.inf)
-    if "best_epoch" not in state.own or values["val/srcc"] > best:  # an undefined SRCC (nan) beats nothing
+    best = state.own.get("best_srcc", np.nan)
+    beaten = -np.inf if np.isnan(best) else best  # an undefined SRCC (nan) beats nothing, and any other beats it
+    if "best_epoch" not in state.own or values["val/srcc"] > beaten:
         state.own |= {"best_epoch": epoch, "best_srcc": values["val/srcc"], "best_plcc": values["val/plcc"]}
         keep(state, run)
     state.own["last_srcc"] = values["val/srcc"]

@@ -13,7 +13,7 @@ from torch import nn
 from iqa import batches, distributed, instants, metrics, scorer, statistics, tracking
 from iqa.datasets import Manifest
 from iqa.stages import lineage
-from iqa.stages.training import described
+from iqa.stages.training import described, tell
 
 T = TypeVar("T")
 KNOWN = ("family", "level")  # of a distortion; "" and -1 where nobody knows
@@ -38,12 +38,20 @@ def watched(crops: Iterable[T]) -> Iterator[T]:
 
 
 def correlations(predictions: np.ndarray, manifest: Manifest, prefix: str) -> dict[str, float]:
-    """SRCC and PLCC under `prefix`; undefined ones are nan."""
+    """SRCC and PLCC under `prefix`; undefined ones are nan, and a line says why."""
     scores = manifest.table["score"].to_numpy()
+    explain(predictions, scores, prefix.rstrip("/"))
     return {
         f"{prefix}srcc": metrics.srcc(predictions, scores),
         f"{prefix}plcc": metrics.plcc(predictions, scores),
     }
+
+
+def explain(predictions: np.ndarray, scores: np.ndarray, where: str) -> None:
+    """Tell why correlations are nan."""
+    why = metrics.undefined(predictions, scores)
+    if why and distributed.leads():
+        tell(f"no correlation on {where}: {why[0].lower()}{why[1:]}")
 
 
 def report_set(
@@ -55,6 +63,7 @@ def report_set(
     """
     scores = manifest.table["score"].to_numpy()
     values = metrics.summary(predictions, scores)
+    explain(predictions, scores, manifest.name)
     low, high = statistics.interval(predictions, scores, manifest.table["group"].to_numpy())
     values |= {"srcc_low": low, "srcc_high": high} | by_distortion(predictions, manifest, families) | ceiling(manifest)
     named = {f"test/{manifest.name}/{name}": value for name, value in values.items()}
