@@ -1,6 +1,6 @@
 """What a command takes beyond its imports: a first process tells which modules it brings in, a second begins with them.
 
-    python -m benchmarks.beyond report --experiment=demo    # of an entry point, in the working directory
+python -m benchmarks.beyond report --experiment=demo    # of an entry point, in the working directory
 """
 
 import contextlib

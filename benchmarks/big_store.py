@@ -30,6 +30,7 @@ from iqa.experiment import running
 from iqa.experiment.cells import Cell, Result
 from iqa.randomness import sub_seed
 from iqa.tracking import store
+from iqa.tracking.sending import Sender
 
 RATES = ("3e-4", "1e-3", "3e-3", "1e-2", "3e-2")  # of the head, an arm with and one without pretraining at each
 SEEDS, METRICS, STEPS = 40, 50, 50  # 25 runs a seed
@@ -37,6 +38,7 @@ FILE = "big.yaml"
 WORDS = (f"--experiment={FILE}", "--device=cpu", "--compute.threads=1")
 TEMPLATES = f"pretrained-{RATES[0]} * seed 0"
 NOISE = 0.05  # standard deviation of the change to each prediction
+AT_ONCE = 200_000  # rows of history that are written together
 HOUR = 3_600_000  # ms: the runs' starts are a second apart, so that their order is known
 
 
@@ -83,22 +85,20 @@ class Copies:
     def begin(self, cell: Cell) -> None:
         number = len(self.outcome.done)
         self.outcome.done[cell.key] = Result(self._copied(cell, self.templates[cell.stage], number), reused=False)
+        if len(self.history) >= AT_ONCE:
+            self.flush()
 
     def _copied(self, cell: Cell, template: Any, number: int) -> str:
-        from mlflow.entities import Metric, Param
-
         client, start = store.client(), template.info.start_time + HOUR + 1000 * number
         tags = template.data.tags | cell.tags | {store.MARK: f"{number:032x}", "mlflow.runName": cell.title}
         run = client.create_run(template.info.experiment_id, start_time=start, run_name=cell.title, tags=tags)
         values = template.data.metrics | _artifacts(number, _folder(template), _folder(run))
         values |= {f"train/more_{at}": at / METRICS for at in range(METRICS - len(values))}
-        params = [Param(store.PREFIX + name, str(value)) for name, value in config.flatten(cell.config).items()]
-        client.log_batch(
-            run.info.run_id,
-            params=params,
-            metrics=[Metric(name, value, start + STEPS, STEPS) for name, value in values.items()],
-        )
-        client.log_inputs(run.info.run_id, datasets=template.inputs.dataset_inputs)
+        sender = Sender(run.info.run_id, run.info.experiment_id, Path(), {})
+        params = {store.PREFIX + name: str(value) for name, value in config.flatten(cell.config).items()}
+        sender.send([{"what": "params", "values": params}])
+        sender.send([{"what": "metrics", "values": values, "time": start + STEPS, "step": STEPS}])
+        sender.send([_input(one) for one in template.inputs.dataset_inputs])
         client.set_terminated(run.info.run_id, end_time=start + HOUR)
         self.history += [
             (name, value * (1 - 0.5**step), start + step, run.info.run_id, step, 0)
@@ -107,12 +107,19 @@ class Copies:
         ]
         return str(run.info.run_id)
 
-    def flush(self, database: Path) -> None:
+    def flush(self) -> None:
         """The history, straight into the table that MLflow's own insertions would have filled in an hour."""
-        with closing(sqlite3.connect(database)) as opened, opened:
+        with closing(sqlite3.connect(store.file_of(store.uri()))) as opened, opened:
             columns = '"key", value, timestamp, run_uuid, step, is_nan'
             opened.executemany(f"INSERT INTO metrics ({columns}) VALUES (?, ?, ?, ?, ?, ?)", self.history)
         self.history.clear()
+
+
+def _input(one: Any) -> dict[str, Any]:
+    """A data set of a run, as the entry of a journal."""
+    source, tags = json.loads(one.dataset.source)["uri"], {tag.key: tag.value for tag in one.tags}
+    about = {"name": one.dataset.name, "digest": one.dataset.digest, "source": source}
+    return {"what": "dataset", "context": tags.pop("mlflow.data.context"), "tags": tags} | about
 
 
 def _folder(run: Any) -> Path:
@@ -164,12 +171,12 @@ def fill(folder: Path, seeds: int) -> None:
     if main.main([*WORDS, f"--only={TEMPLATES}"]):
         raise RuntimeError("the three cells that the others are made after could not be computed")
     made = {row.tags["stage"]: store.client().get_run(row.run_id) for row in tracking.rows(status="FINISHED")}
-    plan, outcome = planned(), running.Outcome()
+    plan, outcome = planned(), running.Outcome(runs=tracking.Snapshot())
     copies, began = Copies(made, outcome), time.perf_counter()
     running.steps(
         plan, outcome, lambda cell: running.settle(cell, outcome, lambda _: None, experiment.Choice()), copies
     )
-    copies.flush(folder / "mlflow.db")
+    copies.flush()
     print(f"{len(outcome.done)} cells have a run, filled in {time.perf_counter() - began:.0f} s", flush=True)
 
 

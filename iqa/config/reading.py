@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,17 @@ def read_preset(preset: str) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
         raise ConfigError(unknown("preset", preset, names))
-    content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    content = _parsed(file.read_text(encoding="utf-8"))
     strange = set(content) - set(STAGES)
     if strange:
         raise ConfigError(f"{file}: a preset has the sections {', '.join(STAGES)}, not {', '.join(sorted(strange))}.")
     return {stage: dotted(stage, content.get(stage) or {}) for stage in STAGES}
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> dict[str, dict[str, Any]]:
+    """YAML, parsed once for all the cells of an experiment (milliseconds each)."""
+    return yaml.safe_load(text) or {}
 
 
 def _sentence(fault: Any) -> str:
