@@ -11,10 +11,9 @@ bare model's step (bundled encoder, 8 pictures × 10 crops of 224), resident mem
 import argparse
 import csv
 import os
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.timing import median_of, timed
 from iqa import batches, datasets, images, machine
 from iqa.datasets import pixels
 
@@ -86,16 +86,21 @@ def generated(folder: Path, count: int) -> datasets.Manifest:
     folder.mkdir()
 
     def make(index: int) -> None:
-        random = np.random.default_rng(index)
-        field = torch.from_numpy(random.random((1, 3, 12, 16), np.float32))
-        smooth = torch.nn.functional.interpolate(field, (HEIGHT, WIDTH), mode="bilinear")[0]
-        noisy = smooth + 0.03 * torch.from_numpy(random.standard_normal(smooth.shape, np.float32))
-        write_jpeg((255 * noisy.clamp(0, 1)).to(torch.uint8), str(folder / f"{index:05d}.jpg"), quality=90)
+        write_jpeg(smooth(index, HEIGHT, WIDTH), str(folder / f"{index:05d}.jpg"), quality=90)
 
     with ThreadPoolExecutor(machine.cores()) as pool:
         list(pool.map(make, range(count)))
     (folder / "scores.csv").write_text("image,mos\n" + "".join(f"{i:05d}.jpg,{i % 100}\n" for i in range(count)))
     return datasets.load(str(folder))
+
+
+def smooth(index: int, height: int, width: int) -> torch.Tensor:
+    """The picture of this number, (3, H, W) uint8: smooth colours with some noise."""
+    random = np.random.default_rng(index)
+    field = torch.from_numpy(random.random((1, 3, 12, 16), np.float32))
+    colours = torch.nn.functional.interpolate(field, (height, width), mode="bilinear")[0]
+    noisy = colours + 0.03 * torch.from_numpy(random.standard_normal(colours.shape, np.float32))
+    return (255 * noisy.clamp(0, 1)).to(torch.uint8)
 
 
 def decode(files: list[Path]) -> None:
@@ -133,7 +138,7 @@ def bare_step() -> float:
         optimizer.step()
 
     step()
-    return statistics.median(timed(step) for _ in range(STEPS))
+    return median_of(STEPS, step)
 
 
 def forget(file: Path) -> None:
@@ -142,13 +147,6 @@ def forget(file: Path) -> None:
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
             os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began
 
 
 if __name__ == "__main__":

@@ -10,10 +10,13 @@ import argparse
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from benchmarks.timing import ratio, turns
 
 TURNS, CROP, IMAGES, LEVELS = 40, 96, 2, 5
 SHARED = {"encoder": "", "weights": "bundled", "degrade.crop": CROP, "model.embedding": 1024}
@@ -34,17 +37,15 @@ def main() -> None:
     told = {kind: config.load("pretrain", SHARED | more, "paper") for kind, more in KINDS.items()}
     with tempfile.TemporaryDirectory() as folder:
         models = {kind: pretrain.build(told[kind], tracking.Silent(Path(folder))).train() for kind in KINDS}
-    seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    for turn in range(TURNS):
-        for kind in KINDS if turn % 2 else reversed(KINDS):
-            began = time.process_time()
-            scores = pretrain.score_views(models[kind], views)
-            pretrain.terms_of(scores, told[kind].loss)["total"].backward()
-            seconds[kind].append(time.process_time() - began)
+
+    def step(kind: str) -> None:
+        scores = pretrain.score_views(models[kind], views)
+        pretrain.terms_of(scores, told[kind].loss)["total"].backward()
+
+    seconds = turns({kind: partial(step, kind) for kind in KINDS}, TURNS, time.process_time)
     middle = {kind: 1000 * statistics.median(times) for kind, times in seconds.items()}
-    ratio = statistics.median(f / s for f, s in zip(seconds["full"], seconds["simplified"], strict=True))
     print("  ".join(f"{kind} {value:.1f} ms" for kind, value in middle.items()))
-    print(f"full / simplified: {ratio:.4f} (asked: at most 1.02)")
+    print(f"full / simplified: {ratio(seconds, 'full', 'simplified'):.4f} (asked: at most 1.02)")
 
 
 if __name__ == "__main__":

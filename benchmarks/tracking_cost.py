@@ -9,15 +9,14 @@ Shipping goes to a local `mlflow server` on SQLite. Exit code 1 beyond 1% or bel
 
 import argparse
 import os
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from benchmarks.faults.servers import Tracking
+from benchmarks.timing import median_of
 from iqa import checkpoint, config, machine, optim, tracking
 from iqa.loop import fit
 from iqa.stages import finetune
@@ -27,16 +26,6 @@ from iqa.tracking.journal import Journal
 MOST, LEAST = 0.01, 1000.0  # of a step's time; metrics a second
 VALUES = 20  # in a line
 ENTRY = 100  # values in a line of the shipping test
-
-
-def median_of(count: int, work: Callable[[], object]) -> float:
-    """Seconds."""
-    took = []
-    for _ in range(count):
-        began = time.perf_counter()
-        work()
-        took.append(time.perf_counter() - began)
-    return statistics.median(took)
 
 
 def trained(batch: int, crop: int, steps: int) -> tuple[float, State]:

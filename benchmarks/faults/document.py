@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import marks
 from benchmarks.faults import table
 from benchmarks.faults.home import ROOT
 from benchmarks.faults.row import Row
@@ -17,15 +18,13 @@ BEGIN, END = "<!-- counts: written by `make faults` -->", "<!-- end of counts --
 
 def write(rows: list[Row], results: list[Result], seed: int, file: Path = FILE) -> None:
     """Put the counts between the two marks of the page."""
-    before, _, rest = file.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
     hours = sum(one.seconds for one in results) / 3600
     about = (
         f"{datetime.date.today().isoformat()}, seed {seed}, Python {platform.python_version()}, torch "
         f"{torch.__version__}, {len(results)} trials, {hours:.1f} hours of trials in all, two at a time."
     )
     text = f"{BEGIN}\n{about}\n\n{table.table(rows, results)}\n{notes(rows, results)}{END}"
-    file.write_text(before + text + after, encoding="utf-8")
+    marks.replace(file, BEGIN, END, text)
 
 
 def notes(rows: list[Row], results: list[Result]) -> str:
