@@ -4,6 +4,7 @@
 #   make test [PYTEST='-k metrics']                               the whole test suite
 #   make processes                                                what starts `mlflow run`, workers, servers or a browser
 #   make faults, make faults-sample                               kill everything and count what is lost: docs/faults.md
+#   make bench                                                    what the platform costs: docs/performance.md
 #   make server [STUDIES=yes], make server-down                   the team's server, in containers: docs/team-server.md
 #   make secrets, make pin-images                                 its .env; digests behind its images' tags
 #   make backup [TO=FOLDER], make restore FROM=FOLDER             its databases and artifacts
@@ -14,7 +15,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test processes faults faults-sample lint lock venv
+.PHONY: help demo test processes faults faults-sample bench lint lock venv
 .PHONY: server server-down server-plain secrets pin-images backup restore
 
 PYTHON ?=
@@ -35,7 +36,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-
 ENGINE := docker compose --file docker-compose.yml $(if $(STUDIES),--file docker-compose.studies.yml)
 
 help:
-	@sed -n '3,12s/^# *//p' Makefile
+	@sed -n '3,13s/^# *//p' Makefile
 
 demo: .venv/ready
 	@$(IN_VENV) mlflow run . --env-manager local
@@ -57,6 +58,10 @@ faults: .venv/ready
 
 faults-sample: .venv/ready
 	@$(IN_VENV) OMP_NUM_THREADS=1 python -m benchmarks.faults --sample --seed $(SEED)
+
+# Half an hour on two idle cores; other work on the machine disturbs it, and the page says how much there was.
+bench: .venv/ready
+	@$(IN_VENV) python -m benchmarks.performance
 
 server:
 	@$(ENGINE) version >/dev/null 2>&1 || { \

@@ -1,12 +1,13 @@
 """What the platform costs beside the bare model, and against what a user would run instead.
 
-    python -m benchmarks.performance              # every measure, then docs/performance.md; half an hour on two idle cores
+    python -m benchmarks.performance              # every measure, then docs/performance.md; half an hour
     python -m benchmarks.performance losses help  # these, each in a process of its own
     python -m benchmarks.performance --full       # also what takes longer
     python -m benchmarks.performance --page       # docs/performance.md alone, from the rows that there are
 
-Each prints a line per figure and writes benchmarks/results/performance/NAME.json. Figures that are missed stand there as missed; the
-exit code is 1 only where a measure could not be made. Quick, or given one name: `--here` measures it in this process.
+Each prints a line per figure and writes benchmarks/results/performance/NAME.json. A figure that is missed stands there
+as missed; the exit code is 1 only where a measure could not be made. Other work on the machine disturbs all of it: the
+page says how much there was.
 """
 
 import argparse

@@ -25,7 +25,9 @@ def measured(full: bool) -> Iterator[Row]:
     warnings.filterwarnings("ignore", "Conversion from CIE-LAB")  # scikit-image, of colours outside sRGB
     pixels = torch.stack([smooth(n, SIDE, SIDE) for n in range(CROPS)])
     for family, (whose, _) in singly.FAMILIES.items():
-        seconds = turns({"singly": partial(singly_all, family, pixels), "ours": partial(batched, family, pixels)}, TURNS)
+        seconds = turns(
+            {"singly": partial(singly_all, family, pixels), "ours": partial(batched, family, pixels)}, TURNS
+        )
         pace = {name: CROPS * LEVELS * TURNS / sum(found) for name, found in seconds.items()}
         reach = NOISE if degradations.FAMILIES[family].group == "noise" else ONCE
         about = f"{pace['ours']:.0f} images/s, {whose} {pace['singly']:.0f}"

@@ -83,7 +83,7 @@ def load(name: str, folder: Path = FOLDER) -> list[dict[str, object]]:
 
 @contextmanager
 def disturbance() -> Iterator[list[float]]:
-    """Around a measurement: the share of the processor that went to other processes; 0 where the system says nothing."""
+    """Around a measurement: the share of the processor that others used; 0 where the system does not say."""
     found = [0.0]
     began, before = time.monotonic(), _busy() - _own()
     yield found
