@@ -117,17 +117,17 @@ def read_preset(preset: str) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
         raise ConfigError(unknown("preset", preset, names))
-    content = _parsed(file.read_text(encoding="utf-8"))
+    return _sections(file, file.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=16)
+def _sections(file: Path, text: str) -> dict[str, dict[str, Any]]:
+    """A preset's content, read once for all the cells of an experiment; nobody changes it."""
+    content = yaml.safe_load(text) or {}
     strange = set(content) - set(STAGES)
     if strange:
         raise ConfigError(f"{file}: a preset has the sections {', '.join(STAGES)}, not {', '.join(sorted(strange))}.")
     return {stage: dotted(stage, content.get(stage) or {}) for stage in STAGES}
-
-
-@lru_cache(maxsize=16)
-def _parsed(text: str) -> dict[str, dict[str, Any]]:
-    """YAML, parsed once for all the cells of an experiment (milliseconds each)."""
-    return yaml.safe_load(text) or {}
 
 
 def _sentence(fault: Any) -> str:

@@ -49,21 +49,27 @@ class Incomplete(ValueError):
 class Outcome:
     """What became of the steps.
 
-    done: cell key → its run; placed: title of every place in the matrix → cell key (arms may share a cell);
+    done: cell key → its run; begun: cell key → cell; placed: title of every place in the matrix → cell key (arms may
+    share a cell);
     failed: the sentences of those that failed; waiting: titles that another cell has to come before;
     runs: what the store had when the steps began.
     """
 
     done: dict[str, Result] = field(default_factory=dict)
-    cells: list[Cell] = field(default_factory=list)
+    begun: dict[str, Cell] = field(default_factory=dict)
     placed: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     runs: tracking.Snapshot = field(default_factory=lambda: tracking.Snapshot(still=False))
 
+    @property
+    def cells(self) -> list[Cell]:
+        """Those that were begun, reused or left out already."""
+        return list(self.begun.values())
+
     def knows(self, cell: Cell) -> bool:
-        """Whether the cell was begun, reused or left out already."""
-        return cell.key in {one.key for one in self.cells}
+        """Whether it is one of `cells`."""
+        return cell.key in self.begun
 
 
 def run(
@@ -172,11 +178,11 @@ def pursued(
     for cell in chain(plan, arm, seed, fold, outcome):
         outcome.placed[cell.title] = cell.key
         if not outcome.knows(cell) and settled(cell):
-            outcome.cells.append(cell)
+            outcome.begun[cell.key] = cell
         while not outcome.knows(cell) and not hands.free():
             yield
         if not outcome.knows(cell):  # while this one waited, a corner that shares it may have begun it
-            outcome.cells.append(cell)
+            outcome.begun[cell.key] = cell
             hands.begin(cell)
         while hands.works_at(cell):
             yield
