@@ -16,6 +16,7 @@ import numpy as np
 LIBRARIES = ("matplotlib", "numpy", "pillow", "scikit-learn", "scipy")  # that have a say in a picture's bytes
 CODE = ("kept", "plots", "pictures", "looks")  # our modules that have
 UNUSED = 60.0  # days after which a picture is forgotten
+PLAIN = {str, int, float, bool, type(None)}  # whose repr says all of them
 CHECK = hashlib.sha256().digest_size  # bytes before the content
 
 Drawing = Callable[..., bytes]
@@ -76,6 +77,9 @@ def _told(value: Any) -> Iterator[bytes]:
             yield from _told(item)
     elif isinstance(value, list | tuple):
         yield f"sequence {len(value)} ".encode()
+        if all(type(one) in PLAIN for one in value):
+            yield repr(value).encode()
+            return
         for one in value:
             yield from _told(one)
     else:

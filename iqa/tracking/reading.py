@@ -156,7 +156,7 @@ def url(run_id: str) -> str:
     return store.page(found.experiment_id, found.run_id)
 
 
-def compare_url(run_ids: list[str], metrics: list[str] | None = None) -> str:
+def compare_url(run_ids: list[str], metrics: list[str] | None = None, row: Callable[[str], RunRow] = row) -> str:
     """MLflow's comparison of runs; of one of the metrics' curves if any is given. Offline the folder of all runs."""
     if store.offline():
         return runs_folder().absolute().as_uri()

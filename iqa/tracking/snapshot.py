@@ -42,6 +42,10 @@ class Snapshot:
         found = self._indexes[tag].get(value, [])
         return found if found or self.still else reading.rows(status="FINISHED", tags={tag: value})
 
+    def row(self, run_id: str) -> RunRow:
+        """As `reading.row`."""
+        return self._by_id.get(run_id) or reading.row(run_id)
+
     def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
         """As `reading.history`; a metric of all these runs is read at once."""
         row = self._by_id.get(run_id)
