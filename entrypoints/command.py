@@ -252,7 +252,7 @@ def announce(report: Any, outcome: Any) -> None:
     print(f"\n{report.headline}")
     print(f"report: {report.folder / 'report.html'}")
     if models:
-        print(f"compare the arms: {tracking.compare_url(models, ['val/srcc'])}")
+        print(f"compare the arms: {tracking.compare_url(models, ['val/srcc'], outcome.runs.row)}")
 
 
 def filled(name: str, settings: Any) -> Any:

@@ -6,6 +6,16 @@ import pytest
 import torch
 
 from benchmarks import toys
+from iqa.report import kept
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pictures(tmp_path_factory):
+    """A report's pictures are drawn in this session, never found from an earlier one; the folder that keeps them."""
+    folder = tmp_path_factory.mktemp("pictures")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept, "folder", lambda: folder)
+        yield folder
 
 
 @pytest.fixture(scope="session")

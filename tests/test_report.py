@@ -10,6 +10,7 @@ import pytest
 from report_toy import EXPERIMENT, HOST, Store, make
 
 from iqa import report
+from iqa.report import kept
 
 
 class Links(HTMLParser):
@@ -56,8 +57,9 @@ def page(built) -> Links:
     return Links(built[1].html.read_text())
 
 
-def test_the_same_runs_in_another_order_give_the_same_bytes(built, tmp_path):
+def test_the_same_runs_in_another_order_give_the_same_bytes_drawn_anew(built, tmp_path, monkeypatch):
     store, first = built
+    monkeypatch.setattr(kept, "folder", lambda: store.folder / "others")
     again = Store(store.folder)
     again.rows, again.curves = store.rows[::-1], store.curves
     again.build(tmp_path)

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,13 @@ def read_preset(preset: str) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
         raise ConfigError(unknown("preset", preset, names))
-    content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return _sections(file, file.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=16)
+def _sections(file: Path, text: str) -> dict[str, dict[str, Any]]:
+    """A preset's content, read once for all the cells of an experiment; nobody changes it."""
+    content = yaml.safe_load(text) or {}
     strange = set(content) - set(STAGES)
     if strange:
         raise ConfigError(f"{file}: a preset has the sections {', '.join(STAGES)}, not {', '.join(sorted(strange))}.")

@@ -36,6 +36,7 @@ class Cell:
         return report.titled(self.stage, *(self.tags.get(name, "") for name in ("arm", "seed", "fold")))
 
 
+Resolve = Callable[[str], Path]  # runs:/ID/path, a file or a folder → where it lies on this machine
 Show = Callable[[Cell, str, int, dict[str, float]], None]  # what the console does with a run's page and record
 
 
@@ -48,46 +49,51 @@ class Result:
     other_code: bool = False
 
 
-def cell(stage: str, config: BaseModel, tags: dict[str, str]) -> Cell:
+def cell(stage: str, config: BaseModel, tags: dict[str, str], resolve: Resolve = tracking.resolve) -> Cell:
     """The cell of a config. Reads (or hashes) the data and the input checkpoint, so that bad input ends here."""
     if config.compute.devices != distributed.world():  # type: ignore[attr-defined]
         raise ValueError(ONE_STAGE)
-    parts = [stage, fingerprint(config, identities(stage, config)), code.digest(stage)]
+    parts = [stage, fingerprint(config, identities(stage, config, resolve)), code.digest(stage)]
     key, inputs = (hashlib.sha256("\n".join(some).encode()).hexdigest() for some in (parts, parts[:2]))
     seed = {"seed": str(config.seed)} if hasattr(config, "seed") else {}
     return Cell(stage, config, key, {"stage": stage, "cell": key, "cell.inputs": inputs} | seed | tags)
 
 
-def identities(stage: str, config: Any) -> dict[str, str]:
+def identities(stage: str, config: Any, resolve: Resolve = tracking.resolve) -> dict[str, str]:
     """Digests of what the config points to: data sets and input weights."""
     if stage == "evaluate":
         told = config.targets.model_dump(exclude={"names"})
         sets = [data_digest(name=name, **told) for name in config.targets.names]
-        return {"targets.names": ",".join(sets), "weights": weights_identity(config.weights)}
+        return {"targets.names": ",".join(sets), "weights": weights_identity(config.weights, resolve)}
     data = data_digest(**config.data.model_dump())
-    found = {"data.name": data, "model.weights": weights_identity(config.model.weights)}
+    found = {"data.name": data, "model.weights": weights_identity(config.model.weights, resolve)}
     if stage == "pretrain" and config.loss.type == "full" and config.loss.prototypes == "text":
         found["loss.text_weights"] = encoders.text.identity(config.loss.text_model, config.loss.text_weights)
         found["loss.text_model"] = Path(config.loss.text_model).name  # where a folder lies is no part of it
     return found
 
 
-@cache
 def data_digest(**told: Any) -> str:
-    """The digest of a data set, read once for all cells of a command (`steps` forgets the ones before it)."""
+    """The digest of a data set."""
+    return data(**told).digest
+
+
+@cache
+def data(**told: Any) -> datasets.Manifest:
+    """A data set, read once for all cells of a command (which forgets the ones before it)."""
     manifest = datasets.load(**told)
     for note in manifest.notes:
         tell(note)
-    return manifest.digest
+    return manifest
 
 
-def weights_identity(weights: str) -> str:
+def weights_identity(weights: str, resolve: Resolve = tracking.resolve) -> str:
     """A name (bundled, timm, random) stands for itself; a file or an artifact for its content."""
     if weights in ("bundled", "timm", "random"):
         return weights
     if not weights:
         raise ValueError("No weights are named: give bundled, timm, random, a file, a folder or runs:/ID/encoder.")
-    path = tracking.resolve(weights)
+    path = resolve(weights)
     if path.is_dir():
         return checkpoint.digest(path)
     if not path.is_file():
@@ -95,10 +101,11 @@ def weights_identity(weights: str) -> str:
     return file_digest(path)
 
 
-def finished(cell: Cell, accept_code: bool = False) -> Result | None:
-    """The newest finished run of a cell; accept_code: else of one that differs in its code alone."""
+def finished(cell: Cell, accept_code: bool = False, runs: tracking.Snapshot | None = None) -> Result | None:
+    """The newest finished run of a cell, among `runs` if they are given; accept_code: else one of other code alone."""
     for tag in ("cell", "cell.inputs") if accept_code else ("cell",):
-        rows = tracking.rows(status="FINISHED", tags={tag: cell.tags[tag]})
+        value = cell.tags[tag]
+        rows = tracking.rows(status="FINISHED", tags={tag: value}) if runs is None else runs.finished(tag, value)
         steps = [row for row in rows if row.tags["stage"] in STAGES]  # a pruned trial is finished, its work is not
         if steps:
             return Result(steps[0].run_id, reused=True, other_code=tag != "cell")

@@ -2,8 +2,14 @@
 
 import ast
 import hashlib
+import os
+import re
+import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from iqa.datasets import cache_folder
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -12,11 +18,32 @@ PACKAGE = Path(__file__).parent.parent
 def digest(stage: str) -> str:
     """SHA-256 over the syntax trees, without docstrings, of every module of iqa that a stage imports.
 
-    Comments, layout and docstrings may change without making a finished cell stale.
+    Comments, layout and docstrings may change without making a finished cell stale. Found once for the same sources,
+    byte by byte, and kept.
     """
+    file = cache_folder() / "code" / f"{stage}-{sources()}"
+    with suppress(OSError):
+        known = file.read_text(encoding="ascii", errors="replace")
+        if re.fullmatch("[0-9a-f]{64}", known):
+            return known
     hasher = hashlib.sha256()
-    for file in sorted(modules(PACKAGE / "stages" / f"{stage}.py")):
-        hasher.update(f"{file.relative_to(PACKAGE)}\n{read(file)[0]}\n".encode())
+    for module in sorted(modules(PACKAGE / "stages" / f"{stage}.py")):
+        hasher.update(f"{module.relative_to(PACKAGE)}\n{read(module)[0]}\n".encode())
+    with suppress(OSError):  # a disk that takes nothing: it is found again
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}-{os.getpid()}")
+        partial.write_text(hasher.hexdigest(), encoding="ascii")
+        os.replace(partial, file)
+    return hasher.hexdigest()
+
+
+@cache
+def sources() -> str:
+    """SHA-256 over iqa's sources as they are, and the Python that would make trees of them."""
+    hasher = hashlib.sha256(sys.version.encode())
+    for file in sorted(PACKAGE.rglob("*.py")):
+        content = file.read_bytes()
+        hasher.update(f"{file.relative_to(PACKAGE)} {len(content)}\n".encode() + content)
     return hasher.hexdigest()
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from iqa import datasets, stages, statistics, tracking
 from iqa.config import STAGES, flatten
-from iqa.experiment import matrix, running
-from iqa.experiment.cells import Cell
+from iqa.experiment import cells, matrix, running
 from iqa.experiment.matrix import Place, Plan
 from iqa.experiment.running import Choice, Outcome
 
@@ -40,7 +39,7 @@ def lines(plan: Plan, choice: Choice) -> Iterator[str]:
     if shared:
         yield f"  {shared} of the places share a cell with another and cost nothing more"
     yield from (f"  {sentence}" for sentence in _changed(outcome))
-    estimates = [_estimate(plan, stage, _missing(places, outcome, stage)) for stage in STAGES]
+    estimates = [_estimate(plan, outcome.runs, stage, _missing(places, outcome, stage)) for stage in STAGES]
     yield from (_priced(one) for one in estimates if one.missing)
     known = [one.hours for one in estimates if one.hours is not None]
     if known:
@@ -65,6 +64,7 @@ def commands(plan: Plan, choice: Choice, said: Sequence[str]) -> Iterator[str]:
 
 def survey(plan: Plan, choice: Choice) -> tuple[list[Place], Outcome]:
     """All places, and which of their cells are finished; nothing is computed."""
+    cells.data.cache_clear()
     return list(matrix.places(plan)), running.found(plan, lambda _: None, choice)
 
 
@@ -77,27 +77,23 @@ def _missing(places: Sequence[Place], outcome: Outcome, stage: str) -> int:
 def _changed(outcome: Outcome) -> Iterator[str]:
     """For cells that are missing although the same inputs were computed: that only the code differs."""
     missing = [cell for cell in outcome.cells if cell.key not in outcome.done]
-    stages = Counter(cell.stage for cell in missing if _by_other_code(cell))
+    stages = Counter(cell.stage for cell in missing if outcome.runs.finished("cell.inputs", cell.tags["cell.inputs"]))
     for stage, count in stages.items():
         yield f"{count} {stage} cells were finished by other code; --accept-code reuses them"
 
 
-def _by_other_code(cell: Cell) -> bool:
-    return bool(tracking.rows(status="FINISHED", tags={"cell.inputs": cell.tags["cell.inputs"]}))
-
-
-def _estimate(plan: Plan, stage: str, missing: int) -> Estimate:
+def _estimate(plan: Plan, runs: tracking.Snapshot, stage: str, missing: int) -> Estimate:
     """From finished runs whose pace is the same: their hours, scaled by the epochs that are asked for."""
     if not missing:
         return Estimate(stage, 0, 0.0, 0.0, 0)
     wanted = {name: str(value) for name, value in flatten(_example(plan, stage)).items()}
-    rows = tracking.rows(status="FINISHED", tags={"stage": stage})
+    rows = runs.finished("stage", stage)
     alike = [row for row in rows if all(row.params.get(name) == wanted.get(name) for name in SAME)]
     timed = [row for row in alike if row.metrics.get("cost/hours")]
     if not timed:
         return Estimate(stage, missing, None, None, 0)
     hours = [row.metrics["cost/hours"] * _longer(row.params, wanted) for row in timed]
-    sizes = [size for row in timed[:3] if (size := _size(row.run_id)) is not None]
+    sizes = [size for row in timed[:3] if (size := _size(runs, row.run_id)) is not None]
     megabytes = missing * sum(sizes) / len(sizes) if sizes else None
     return Estimate(stage, missing, missing * sum(hours) / len(hours), megabytes, len(timed))
 
@@ -117,10 +113,10 @@ def _longer(params: dict[str, str], wanted: dict[str, str]) -> float:
     return float(wanted["optim.epochs"]) / epochs if epochs and "optim.epochs" in wanted else 1.0
 
 
-def _size(run_id: str) -> float | None:
+def _size(runs: tracking.Snapshot, run_id: str) -> float | None:
     """Megabytes of a run's artifacts, where the store keeps them on this machine's disk."""
     try:
-        folder = tracking.fetch(run_id, "config.json").parent
+        folder = runs.fetch(run_id, "config.json").parent
     except (ValueError, OSError):
         return None
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
@@ -160,7 +156,7 @@ def decidable(plan: Plan) -> Iterator[str]:
 
 def _units(plan: Plan, fold: str) -> int:
     told = plan.finetuning(next(iter(plan.experiment.arms)), plan.experiment.seeds[0], fold=fold).data
-    return _counted(datasets.load(**told.model_dump()).part("test"))
+    return _counted(cells.data(**told.model_dump()).part("test"))
 
 
 def _counted(manifest: datasets.Manifest) -> int:

@@ -49,19 +49,27 @@ class Incomplete(ValueError):
 class Outcome:
     """What became of the steps.
 
-    done: cell key → its run; placed: title of every place in the matrix → cell key (arms may share a cell);
-    failed: the sentences of those that failed; waiting: titles that another cell has to come before.
+    done: cell key → its run; begun: cell key → cell; placed: title of every place in the matrix → cell key (arms may
+    share a cell);
+    failed: the sentences of those that failed; waiting: titles that another cell has to come before;
+    runs: what the store had when the steps began.
     """
 
     done: dict[str, Result] = field(default_factory=dict)
-    cells: list[Cell] = field(default_factory=list)
+    begun: dict[str, Cell] = field(default_factory=dict)
     placed: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
+    runs: tracking.Snapshot = field(default_factory=lambda: tracking.Snapshot(still=False))
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Those that were begun, reused or left out already."""
+        return list(self.begun.values())
 
     def knows(self, cell: Cell) -> bool:
-        """Whether the cell was begun, reused or left out already."""
-        return cell.key in {one.key for one in self.cells}
+        """Whether it is one of `cells`."""
+        return cell.key in self.begun
 
 
 def run(
@@ -93,6 +101,7 @@ def part(plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice) 
 
     Without a parent run too: many such commands run at once, and a parent's folder belongs to one.
     """
+    cells.data.cache_clear()
     outcome = Outcome()
     with hired(1, None, show, outcome) as hands:
         steps(plan, outcome, lambda cell: settled(cell, outcome, say, choice), hands)
@@ -112,9 +121,9 @@ def rewrite(
     return under(plan, "report", command, lambda parent: found(plan, say, chosen), fills)
 
 
-def found(plan: Plan, say: Callable[[str], None], choice: Choice) -> Outcome:
-    """Which cells are finished; nothing is computed."""
-    outcome = Outcome()
+def found(plan: Plan, say: Callable[[str], None], choice: Choice, runs: tracking.Snapshot | None = None) -> Outcome:
+    """Which cells are finished, now or among `runs`; nothing is computed."""
+    outcome = Outcome(runs=runs or tracking.Snapshot())
     with hired(1, None, lambda *_: None, outcome) as hands:
         return steps(plan, outcome, lambda cell: settle(cell, outcome, say, choice) or True, hands)
 
@@ -129,6 +138,7 @@ def under(
     params = {"experiment": name, "preset": plan.preset, "seeds": ",".join(map(str, plan.experiment.seeds))}
     title = plan.experiment.title
     opened = tracking.open_run(stage, folder, name=name, params=params, tags=tags, description=title, reopen=True)
+    cells.data.cache_clear()
     with suppress(Incomplete), opened as parent:
         outcome = computed(parent.run_id)
         written = publish(plan, outcome, parent, fills or command)
@@ -153,7 +163,6 @@ def steps(plan: Plan, outcome: Outcome, settled: Callable[[Cell], bool], hands: 
 
     settled: whether nothing is to be computed for a cell; the hands compute the others, and wait for each other.
     """
-    cells.data_digest.cache_clear()
     going = [pursued(plan, corner, outcome, settled, hands) for corner in corners(plan)]
     while going:
         going = [one for one in going if next(one, DONE) is not DONE]
@@ -169,11 +178,11 @@ def pursued(
     for cell in chain(plan, arm, seed, fold, outcome):
         outcome.placed[cell.title] = cell.key
         if not outcome.knows(cell) and settled(cell):
-            outcome.cells.append(cell)
+            outcome.begun[cell.key] = cell
         while not outcome.knows(cell) and not hands.free():
             yield
         if not outcome.knows(cell):  # while this one waited, a corner that shares it may have begun it
-            outcome.cells.append(cell)
+            outcome.begun[cell.key] = cell
             hands.begin(cell)
         while hands.works_at(cell):
             yield
@@ -209,16 +218,16 @@ def chain(plan: Plan, arm: str, seed: int, fold: str, outcome: Outcome) -> Itera
     encoder = ""
     pretraining = plan.pretraining(arm, seed, fold)
     if pretraining is not None:
-        cell = cells.cell("pretrain", pretraining, tags)
+        cell = cells.cell("pretrain", pretraining, tags, outcome.runs.resolve)
         yield cell
         if cell.key not in outcome.done:
             return
         encoder = f"runs:/{outcome.done[cell.key].run_id}/encoder"
-    tuning = cells.cell("finetune", plan.finetuning(arm, seed, encoder, fold), tags)
+    tuning = cells.cell("finetune", plan.finetuning(arm, seed, encoder, fold), tags, outcome.runs.resolve)
     yield tuning
     if tuning.key in outcome.done and fold == plan.experiment.parts[0]:
         model = f"runs:/{outcome.done[tuning.key].run_id}/model"
-        yield cells.cell("evaluate", plan.evaluation(model), tags | {"seed": str(seed)})
+        yield cells.cell("evaluate", plan.evaluation(model), tags | {"seed": str(seed)}, outcome.runs.resolve)
 
 
 def patterns(text: str) -> list[str]:
@@ -237,7 +246,7 @@ def settled(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Ch
 
 def settle(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Choice) -> bool:
     """Reuse the finished run of a cell, if there is one and it is not to be computed again."""
-    found = None if choice.again(cell) else cells.finished(cell, choice.accept_code)
+    found = None if choice.again(cell) else cells.finished(cell, choice.accept_code, outcome.runs)
     if found is not None:
         by = ", made by other code" if found.other_code else ""
         say(f"{cell.title}: finished already, reused (run {found.run_id}{by})")
@@ -247,19 +256,19 @@ def settle(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Cho
 
 def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.Report:
     """The parent's headline numbers, description and report, from the finished runs."""
-    others = [(other, found(other, lambda line: None, Choice())) for other in plan.shown]
+    now = outcome.runs if outcome.runs.still else tracking.Snapshot()
+    others = [(other, found(other, lambda line: None, Choice(), now)) for other in plan.shown]
     ids = {result.run_id for one in (outcome, *(other for _, other in others)) for result in one.done.values()}
     keys = {cell.key for cell in outcome.cells}
     failed = {"FAILED", "KILLED"}
-    rows = [
-        row for row in tracking.rows() if row.run_id in ids or (row.tags.get("cell") in keys and row.status in failed)
-    ]
+    rows = [row for row in now.rows if row.run_id in ids or (row.tags.get("cell") in keys and row.status in failed)]
+    kept = tracking.Snapshot(rows)
     written = report.build(
         rows,
-        tracking.history,
-        tracking.fetch,
+        kept.history,
+        kept.fetch,
         describe(plan, outcome, command) | {"shown": [describe(*one, told(command, one[0])) for one in others]},
-        tracking.url,
+        kept.url,
         report_folder(plan),
     )
     parent.metrics(written.metrics, parent.openings)
@@ -276,9 +285,11 @@ def told(command: str, other: Plan) -> str:
 
 def check(plan: Plan) -> list[str]:
     """A sentence for every number of the experiment's report that its runs do not give any more."""
-    return report.check(report_folder(plan), tracking.rows(), tracking.history, tracking.fetch)
+    runs = tracking.Snapshot()
+    return report.check(report_folder(plan), runs.rows, runs.history, runs.fetch)
 
 
 def bundle(plan: Plan, target: Path) -> Path:
     """The evidence of the experiment's written report as a zip."""
-    return report.pack(report_folder(plan), tracking.rows(), tracking.history, tracking.fetch, target)
+    runs = tracking.Snapshot()
+    return report.pack(report_folder(plan), runs.rows, runs.history, runs.fetch, target)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from iqa import datasets, stages
+from iqa import stages
 from iqa.experiment import cells
 from iqa.experiment.matrix import Plan
 
@@ -14,7 +14,7 @@ def describe(plan: Plan, outcome: "Outcome", command: str) -> dict[str, Any]:
     """The experiment as `report.build` takes it: plain values only, so that a bundle can carry them."""
     experiment = plan.experiment
     tuning = plan.finetuning(next(iter(experiment.arms)), experiment.seeds[0], fold=experiment.parts[0])
-    data = datasets.load(**tuning.data.model_dump())
+    data = cells.data(**tuning.data.model_dump())
     done = {title: outcome.done[key] for title, key in outcome.placed.items() if key in outcome.done}
     return {
         "name": experiment.name,

@@ -107,6 +107,10 @@ class Evidence:
         return sorted(self.rows, key=lambda row: (row.start or 0, row.run_id))
 
     @cached_property
+    def _by_id(self) -> dict[str, Row]:
+        return {row.run_id: row for row in self.rows}
+
+    @cached_property
     def cells(self) -> dict[str, Row]:
         """Title of a place in the matrix → its run: as the experiment says, else the newest finished. Never best."""
         finished = [row for row in self.ranked if row.status == FINISHED]
@@ -125,8 +129,8 @@ class Evidence:
         if stage != "pretrain":
             return own
         tuned = self.cells.get(titled("finetune", arm, seed, place))
-        weights = str(tuned.params.get("model.weights", "")) if tuned else ""
-        return next((row for row in self.ranked if weights.startswith(f"runs:/{row.run_id}")), own)
+        scheme, _, weights = str(tuned.params.get("model.weights", "") if tuned else "").partition(":/")
+        return self._by_id.get(weights.partition("/")[0], own) if scheme == "runs" else own
 
     def runs(self, stage: str, arm: str) -> list[Row]:
         """The finished runs of an arm, by seed and fold; targets are tested with the first fold's models."""

@@ -66,10 +66,13 @@ def cell(parts: Cell, links: Links) -> Markup:
     return Markup("").join(_atom(part, links) for part in parts)
 
 
-def slots(table: Table, row: Sequence[Cell], links: Links) -> list[Slot]:
-    """A row's cells; neighbours with the same hole become one, so that its command has room."""
+def slots(table: Table, row: Sequence[Cell], upright: Sequence[bool], links: Links) -> list[Slot]:
+    """A row's cells; neighbours with the same hole become one, so that its command has room.
+
+    upright: which columns hold numbers.
+    """
     found: list[Slot] = []
-    column, upright = 0, numeric_columns(table)
+    column = 0
     while column < len(row):
         span = 1
         while _hole(row[column]) and column + span < len(row) and row[column + span] == row[column]:

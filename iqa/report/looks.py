@@ -1,5 +1,6 @@
 """Figures of what models learned and where they look: t-SNE, attention, ranking, gains by family, ablation bars."""
 
+import io
 from collections.abc import Callable, Sequence
 from itertools import product
 
@@ -8,6 +9,7 @@ import numpy as np
 from iqa.report import pictures, plots
 from iqa.report.document import Block, Cell, Figure, Number, Panel, Paragraph, Section, Table, say, slug
 from iqa.report.evidence import Evidence, Row, tested
+from iqa.report.kept import kept
 from iqa.report.predictions import Predictions, read_predictions
 
 WORST = 16
@@ -84,11 +86,18 @@ def _embedded(evidence: Evidence, arm: str, row: Row) -> list[Block]:
 
 def tsne(features: np.ndarray) -> np.ndarray:
     """Features (n, D) → places (n, 2), from the principal components: no random start, the same picture each time."""
+    return np.load(io.BytesIO(_places(features)), allow_pickle=False)
+
+
+@kept
+def _places(features: np.ndarray) -> bytes:
     from sklearn.manifold import TSNE
 
     spread = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), 1e-9)
     perplexity = min(30.0, (len(features) - 1) / 3)
-    return TSNE(init="pca", perplexity=perplexity, random_state=0).fit_transform(spread)
+    out = io.BytesIO()
+    np.save(out, TSNE(init="pca", perplexity=perplexity, random_state=0).fit_transform(spread))
+    return out.getvalue()
 
 
 def _answers(evidence: Evidence, row: Row) -> Predictions:

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from iqa.report.kept import kept
 from iqa.report.plots import MARKERS, PALETTE, canvas, label, words
 
 
+@kept
 def embedding(places: np.ndarray, colour: np.ndarray, title: str, legend: Sequence[str] = ()) -> bytes:
     """Points (n, 2): coloured by a number each, or by the index of a category in `legend`."""
     with canvas((4.3, 3.7)) as (axes, png):
@@ -24,6 +26,7 @@ def embedding(places: np.ndarray, colour: np.ndarray, title: str, legend: Sequen
     return png[0]
 
 
+@kept
 def attention(crops: np.ndarray, maps: np.ndarray, stages: np.ndarray, windows: np.ndarray) -> bytes:
     """A column for each image: the crop, its gradient map, its last window if there is one, its stage weights."""
     rows = 2 + bool(windows.size) + bool(stages.size)
@@ -49,6 +52,7 @@ def attention(crops: np.ndarray, maps: np.ndarray, stages: np.ndarray, windows: 
     return png[0]
 
 
+@kept
 def ranking(scores: np.ndarray, predictions: np.ndarray, title: str) -> bytes:
     """Rank by prediction over rank by given score: a line of points where the order is right."""
     with canvas((4.3, 3.1)) as (axes, png):
@@ -59,6 +63,7 @@ def ranking(scores: np.ndarray, predictions: np.ndarray, title: str) -> bytes:
     return png[0]
 
 
+@kept
 def bars(values: Mapping[str, Sequence[float]], title: str, axis: str) -> bytes:
     """A bar for each row at the mean, every seed a dot."""
     with canvas((4.3, 1.2 + 0.42 * len(values))) as (axes, png):

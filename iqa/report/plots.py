@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from iqa.report.kept import kept
+
 # Okabe & Ito (2008): distinct in every common form of colour blindness; dashes and markers tell them apart in grey.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
@@ -63,6 +65,7 @@ def label(text: str) -> str:
     return words(text if len(text) <= 26 else f"{text[:12]}…{text[-12:]}")
 
 
+@kept
 def lines(curves: Mapping[str, Mapping[int, Sequence[tuple[int, float]]]], title: str, order: Sequence[str]) -> bytes:
     """Mean over seeds per epoch with the band between the lowest and the highest seed; `order` fixes the colours."""
     from matplotlib.ticker import MaxNLocator
@@ -88,6 +91,7 @@ def lines(curves: Mapping[str, Mapping[int, Sequence[tuple[int, float]]]], title
     return png[0]
 
 
+@kept
 def scatter(scores: np.ndarray, predictions: np.ndarray, title: str, colour: int, span: tuple[float, float]) -> bytes:
     """Prediction over given score, both (n,), with the line of equality and the least-squares line.
 
@@ -108,6 +112,7 @@ def scatter(scores: np.ndarray, predictions: np.ndarray, title: str, colour: int
     return png[0]
 
 
+@kept
 def dots(
     values: Mapping[str, Mapping[str, Sequence[float]]],
     families: Sequence[str],
@@ -137,6 +142,7 @@ def dots(
     return png[0]
 
 
+@kept
 def forest(
     labels: Sequence[str],
     deltas: Sequence[float],

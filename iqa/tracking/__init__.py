@@ -3,7 +3,7 @@
 A run is a folder with a journal; everything is written there first and shipped to the tracking store in the
 background, or later by sync. See journal (the format), run (opening, the verbs, ending), joining, adoption (of what
 others began), shipping, sending, patience (while the store is away), serving and champion (the registered model),
-syncing, reading, local, folders, store, refusing, lock, signals, provenance.
+syncing, reading, snapshot (many runs at once), local, folders, store, refusing, lock, signals, provenance.
 """
 
 from iqa.tracking.adoption import abandon, adopt, stand_in
@@ -26,6 +26,7 @@ from iqa.tracking.signals import (
     stop_requested,
 )
 from iqa.tracking.silent import Silent
+from iqa.tracking.snapshot import Snapshot
 from iqa.tracking.stale import reap
 from iqa.tracking.store import StoreError, offline, reach, troubles
 from iqa.tracking.syncing import Unshipped, copied, sync, sync_all, sync_patiently, unsent
@@ -37,6 +38,7 @@ __all__ = [
     "Run",
     "RunRow",
     "Silent",
+    "Snapshot",
     "StillAway",
     "Stopped",
     "StoreError",

@@ -9,7 +9,10 @@ from iqa.tracking import folders, journal, store
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run as a row. params: the resolved config by dotted name; metrics: last values; start, end: ms since 1970."""
+    """A run as a row. params: the resolved config by dotted name; metrics: last values; start, end: ms since 1970.
+
+    artifacts: the address under which the store has its files, "" offline.
+    """
 
     run_id: str
     name: str
@@ -21,6 +24,7 @@ class RunRow:
     end: int | None
     experiment_id: str
     parent: str
+    artifacts: str = ""
 
 
 def rows(status: str, tags: Mapping[str, str]) -> list[RunRow]:

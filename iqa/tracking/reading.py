@@ -1,11 +1,13 @@
 """Reading back: runs as rows, a metric's history, artifacts, and the addresses of MLflow's pages."""
 
+import gc
 import json
 import math
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -34,14 +36,15 @@ def rows(experiment: str = store.OURS, *, status: str = "", tags: Mapping[str, s
     query = " AND ".join([*parts, *(f"tags.`{name}` = '{value}'" for name, value in (tags or {}).items())])
     found: list[RunRow] = []
     token: str | None = None
-    while where:
-        page = store.client().search_runs(
-            where, query, max_results=PAGE, order_by=["attributes.start_time DESC"], page_token=token
-        )
-        found += [_row(run) for run in page]
-        token = page.token
-        if not token:
-            break
+    with _uncollected():
+        while where:
+            page = store.client().search_runs(
+                where, query, max_results=PAGE, order_by=["attributes.start_time DESC"], page_token=token
+            )
+            found += [_row(run) for run in page]
+            token = page.token
+            if not token:
+                break
     return found
 
 
@@ -67,12 +70,31 @@ def history(run_id: str, key: str) -> list[tuple[int, float]]:
 
 
 @patient
+def histories(run_ids: Sequence[str], key: str) -> dict[str, list[tuple[int, float]]]:
+    """`history` of many runs, in one question where the store is a database; a server's interface has none for it."""
+    together = getattr(store.client()._tracking_client.store, "get_metric_history_bulk", None)
+    if together is None:
+        return {run_id: history(run_id, key) for run_id in run_ids}
+    found: dict[str, list[tuple[int, float]]] = {run_id: [] for run_id in run_ids}
+    with _uncollected():
+        for at in range(0, len(run_ids), PAGE):
+            for one in together(run_ids[at : at + PAGE], key, None):
+                found[one.run_id].append((one.step, one.value))
+    return {run_id: sorted(curve) for run_id, curve in found.items()}
+
+
+@patient
 def fetch(run_id: str, artifact_path: str) -> Path:
     """A run's artifact on this machine: the file or folder itself where it lies here, else a kept copy."""
     if store.offline():
         return local.fetch(run_id, artifact_path)
-    run_id = row(run_id).run_id
-    root = store.client().get_run(run_id).info.artifact_uri
+    found = row(run_id)
+    return located(found.run_id, found.artifacts, artifact_path)
+
+
+@patient
+def located(run_id: str, root: str, artifact_path: str) -> Path:
+    """`fetch` of a run whose artifacts are known to lie under the address `root`."""
     place = urlsplit(root)
     if place.scheme in LOCAL_SCHEMES:
         found = Path(unquote(place.path), artifact_path)
@@ -83,7 +105,7 @@ def fetch(run_id: str, artifact_path: str) -> Path:
     return kept if kept.exists() else _download(run_id, artifact_path, kept)
 
 
-def resolve(where: str) -> Path:
+def resolve(where: str, fetch: Callable[[str, str], Path] = fetch) -> Path:
     """runs:/ID/path, or a model of the registry → the artifact on this machine; anything else is a path already."""
     if where.startswith("models:/"):
         return fetch(champion.run_of(where), "model")
@@ -134,7 +156,7 @@ def url(run_id: str) -> str:
     return store.page(found.experiment_id, found.run_id)
 
 
-def compare_url(run_ids: list[str], metrics: list[str] | None = None) -> str:
+def compare_url(run_ids: list[str], metrics: list[str] | None = None, row: Callable[[str], RunRow] = row) -> str:
     """MLflow's comparison of runs; of one of the metrics' curves if any is given. Offline the folder of all runs."""
     if store.offline():
         return runs_folder().absolute().as_uri()
@@ -146,6 +168,21 @@ def compare_url(run_ids: list[str], metrics: list[str] | None = None) -> str:
     first = quote(json.dumps(metrics[0]), safe="")
     where = f"runs={quote(runs)}&metric={first}&experiments={quote(experiments)}"
     return f"{store.ui()}/#/metric?{where}&plot_metric_keys={keys}&x_axis=step"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which looks at everything again for every few objects that MLflow makes.
+
+    Of 4.0 s for 1,000 runs of 50 metrics it took 2.6 (measured).
+    """
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _known(value: float) -> float:
@@ -168,6 +205,7 @@ def _row(run: "store.Run") -> RunRow:
         end=info.end_time,
         experiment_id=info.experiment_id,
         parent=data.tags.get("mlflow.parentRunId", ""),
+        artifacts=info.artifact_uri,
     )
 
 
