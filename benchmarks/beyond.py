@@ -3,7 +3,6 @@
 python -m benchmarks.beyond report --experiment=demo    # of an entry point, in the working directory
 """
 
-import contextlib
 import importlib
 import json
 import os
@@ -11,18 +10,29 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.faults.warm import warm
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def seconds(folder: Path, name: str, *words: str) -> float:
-    """Of the entry point `name` in a folder, started anew; a first call of it, which is not timed, fills its caches."""
+@dataclass(frozen=True)
+class Taken:
+    """Seconds; of the processor those of this command alone, whatever else the machine does."""
+
+    seconds: float
+    processor: float
+
+
+def taken(folder: Path, work: str, *words: str) -> Taken:
+    """By `work` (MODULE:FUNCTION) in a process of its own; a first call of it, which is not timed, fills its caches."""
     with tempfile.NamedTemporaryFile("r", suffix=".json") as told:
         for _ in range(2):
-            command = [sys.executable, "-m", "benchmarks.beyond", "--told", told.name, name, *words]
+            command = [sys.executable, "-m", "benchmarks.beyond", "--told", told.name, work, *words]
             subprocess.run(command, check=True, cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
-        return float(json.loads(Path(told.name).read_text(encoding="utf-8"))["seconds"])
+        return Taken(**json.loads(Path(told.name).read_text(encoding="utf-8"))["taken"])
 
 
 def environment() -> dict[str, str]:
@@ -30,16 +40,16 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def call(told: Path, name: str, words: list[str]) -> int:
-    """The entry point, after the modules that an earlier call has brought in; how long it took, and its modules."""
+def call(told: Path, work: str, words: list[str]) -> int:
+    """Do the work after importing what an earlier call has brought in; leave how long it took, and its modules."""
     text = told.read_text(encoding="utf-8")
-    for module in json.loads(text)["modules"] if text else []:
-        with contextlib.suppress(ImportError):  # of names that others put there by hand
-            importlib.import_module(module)
-    began = time.perf_counter()
-    code = importlib.import_module(f"entrypoints.{name}").main(words)
-    took = time.perf_counter() - began
-    told.write_text(json.dumps({"seconds": took, "modules": sorted({*sys.modules} - {"__main__"})}), encoding="utf-8")
+    if text:
+        warm(json.loads(text)["modules"])
+    module, _, function = work.partition(":")
+    began, before = time.perf_counter(), time.process_time()
+    code = getattr(importlib.import_module(module), function)(words)
+    took = {"seconds": time.perf_counter() - began, "processor": time.process_time() - before}
+    told.write_text(json.dumps({"taken": took, "modules": sorted({*sys.modules} - {"__main__"})}), encoding="utf-8")
     return int(code)
 
 
@@ -47,7 +57,8 @@ def main() -> int:
     """Print how long it takes."""
     if sys.argv[1] == "--told":
         return call(Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
-    print(f"{sys.argv[1]}: {seconds(Path.cwd(), *sys.argv[1:]):.2f} s beyond its imports")
+    found = taken(Path.cwd(), f"entrypoints.{sys.argv[1]}:main", *sys.argv[2:])
+    print(f"{sys.argv[1]}: {found.seconds:.2f} s beyond its imports, {found.processor:.2f} s of the processor")
     return 0
 
 

@@ -128,6 +128,35 @@ def test_docstrings_comments_and_layout_are_no_part_of_codes_identity():
     assert dumped(one) == dumped(other) != dumped(one.replace("+ 1", "+ 2"))
 
 
+def test_codes_identity_is_found_once_for_the_same_sources_and_anew_for_others(home, tmp_path, monkeypatch):
+    package = tmp_path / "iqa"
+    (package / "stages").mkdir(parents=True)
+    (package / "stages" / "evaluate.py").write_text("x = 1\n")
+    monkeypatch.setattr(code, "PACKAGE", package)
+
+    def digest():
+        for one in (code.digest, code.sources, code.read):
+            one.cache_clear()
+        return code.digest("evaluate")
+
+    first = digest()
+    monkeypatch.setattr(code, "modules", None)  # nothing is parsed again
+    assert digest() == first
+    monkeypatch.undo()
+    monkeypatch.setattr(code, "PACKAGE", package)
+    monkeypatch.setenv("IQA_CACHE", str(tmp_path / "cache"))
+    (package / "stages" / "evaluate.py").write_text("x = 2\n")
+    second = digest()
+    (package / "stages" / "evaluate.py").write_text("x = 2  # why\n")
+    assert second != first and digest() == second
+    for kept in (tmp_path / "cache" / "code").iterdir():
+        kept.write_text("torn")
+    assert digest() == second
+    monkeypatch.undo()
+    for one in (code.digest, code.sources, code.read):
+        one.cache_clear()
+
+
 def dumped(text: str) -> str:
     import ast
 

@@ -181,12 +181,21 @@ class Evidence:
         """A model's answers, or why they are not there (its run must have finished)."""
         row = self.run(stage, arm, seed, fold)
         assert row is not None, f"no finished run of {titled(stage, arm, seed)}"
-        artifact = kind.format(dataset)
+        place = row.run_id, kind.format(dataset)
+        if place not in self._answers:
+            self._answers[place] = self._answer(*place)
+        return self._answers[place]
+
+    @cached_property
+    def _answers(self) -> dict[tuple[str, str], Predictions | Undefined]:
+        """Those that were read: tables, marks and figures ask for the same ones."""
+        return {}
+
+    def _answer(self, run_id: str, artifact: str) -> Predictions | Undefined:
         try:
-            path = self.fetch(row.run_id, artifact)
-            return read_predictions(path, row.run_id)
+            return read_predictions(self.fetch(run_id, artifact), run_id)
         except (OSError, ValueError, KeyError) as error:
-            return Undefined(f"{artifact} of run {row.run_id} cannot be read ({error})", (row.run_id,))
+            return Undefined(f"{artifact} of run {run_id} cannot be read ({error})", (run_id,))
 
 
 def titled(stage: str, arm: str = "", seed: int | str = "", fold: str = "") -> str:
