@@ -1,5 +1,6 @@
 """The whole report on a toy experiment: files, links, bytes, and what stands in the place of what is missing."""
 
+import html
 import math
 import re
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 from report_toy import EXPERIMENT, HOST, Store, make
 
 from iqa import report
-from iqa.report import kept
+from iqa.report import kept, setup
 
 
 class Links(HTMLParser):
@@ -135,6 +136,24 @@ def test_the_page_says_when_it_is_a_demonstration(built):
 def test_an_experiment_that_is_none_says_nothing_of_demonstrations(store, tmp_path):
     real = store.build(tmp_path / "out", demonstration=False, targets=[])
     assert "emonstration" not in real.html.read_text() + real.headline
+
+
+def test_a_notice_of_copyright_stands_whole_where_a_set_has_one(store, tmp_path):
+    notice = "Copyright (c) 2015 Somebody\n\nAll rights <reserved>."
+    with_one = store.build(tmp_path / "one", notices={"sample": notice}, targets=[])
+    page = html.unescape(with_one.html.read_text())
+    assert notice in page and notice in with_one.markdown.read_text()
+    assert "Notices of copyright" not in store.build(tmp_path / "none", targets=[]).html.read_text()
+
+
+def test_of_many_different_values_the_first_and_the_last_are_shown(store, monkeypatch):
+    monkeypatch.setattr(setup, "MOST", 2)
+    rows = [row for row in store.rows if row.tags["stage"] == "finetune" and row.tags["arm"] == "baseline"]
+    for name, row in zip("abc", rows, strict=True):
+        row.params["model.weights"] = f"runs:/{name * 32}/encoder"
+    evidence = store.evidence()
+    (told,) = (one for one in setup.methodology(evidence).sections[1].blocks if one.parts[0].text == "Model: ")
+    assert "runs:/aaaaaaaa…/encoder / … 1 more … / runs:/cccccccc…/encoder" in "".join(part.text for part in told.parts)
 
 
 def test_the_caller_gets_what_the_parent_run_carries(built):

@@ -47,6 +47,12 @@ def test_every_arm_has_its_feature_space_attention_and_ranking_with_data_behind(
     assert all(len(panel.alt) > 10 for figure in found.values() for panel in figure.panels)
 
 
+def test_pictures_of_a_set_with_a_notice_say_where_it_is(store):
+    assert "notice" not in figures(store)["attention-baseline"].caption
+    noticed = figures(store, notices={"sample": "Copyright"})["attention-baseline"].caption
+    assert noticed.endswith("The notice of copyright of these pictures is in the appendix.")
+
+
 def test_the_same_features_give_the_same_places(store):
     features = np.random.default_rng(1).normal(size=(30, 5))
     assert np.array_equal(looks.tsne(features), looks.tsne(features))

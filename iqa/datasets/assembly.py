@@ -120,9 +120,13 @@ def placed(listing: Listing, faults: dict[str, str]) -> list[str]:
 
 
 def licences(root: Path) -> list[str]:
-    """Notices that go wherever the pictures go."""
-    found = sorted(p.name for p in root.iterdir() if p.is_file() and p.name.upper().startswith(("COPYRIGHT", "LICEN")))
-    return [f"{name} in {root} applies wherever these pictures are shown" for name in found]
+    """That there are notices which go wherever the pictures go."""
+    return [f"{file.name} in {root} applies wherever these pictures are shown" for file in notices(root)]
+
+
+def notices(root: Path) -> list[Path]:
+    """The notices themselves, by name."""
+    return sorted(p for p in root.iterdir() if p.is_file() and p.name.upper().startswith(("COPYRIGHT", "LICEN")))
 
 
 def without_leaks(entries: list[Entry], digests: dict[str, str]) -> tuple[list[Entry], list[str]]:

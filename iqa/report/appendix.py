@@ -45,6 +45,7 @@ def appendix(evidence: Evidence) -> Section:
         Section("Deviations from the seed", tuple(Paragraph(say(text), "item") for text in DEVIATIONS)),
         Section("Full configurations", tuple(block for pair in configs for block in pair)),
         Section("Environment", _environment(evidence)),
+        *_notices(evidence),
     )
     return Section("Appendix", (), parts)
 
@@ -72,6 +73,17 @@ def _configuration(evidence: Evidence, stage: str, arm: str) -> tuple[Block, ...
     tree = json.dumps({key: row.params[key] for key in sorted(row.params)}, indent=2, ensure_ascii=False)
     head = say(Text(name, strong=True), Text(row.run_id[:8], (row.run_id,), code=True))
     return (Paragraph(head), Code(tree, language="json", fold=True))
+
+
+def _notices(evidence: Evidence) -> tuple[Section, ...]:
+    """The notices of copyright of the data sets, whole: the figures show their pictures."""
+    told = evidence.experiment.get("notices", {})
+    blocks = tuple(
+        block
+        for name, text in told.items()
+        for block in (Paragraph(say(f"Of {name}, whose pictures the figures show:")), Code(text, language="text"))
+    )
+    return (Section("Notices of copyright", blocks),) if blocks else ()
 
 
 def _environment(evidence: Evidence) -> tuple[Block, ...]:

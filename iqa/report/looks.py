@@ -115,6 +115,8 @@ def _attention(evidence: Evidence, arm: str, row: Row) -> list[Block]:
     data = tuple((str(path), *map(float, line)) for path, line in zip(paths, weights, strict=True))
     header = ("path", "stage 1", "stage 2", "stage 3", "stage 4")
     caption = f"{title}, first finished seed: test images from the worst to the best given score."
+    if evidence.own in evidence.experiment.get("notices", {}):
+        caption += " The notice of copyright of these pictures is in the appendix."
     return [Figure(f"attention-{slug(arm)}", caption, (Panel("maps", png, alt),), header, data, (row.run_id,))]
 
 

@@ -24,6 +24,7 @@ METHOD = {  # the seed's lines → fields of the resolved config
         "Early stopping: patience": ("optim.patience",),
     },
 }
+MOST = 10  # different values in a line
 MACHINE = "machine."  # prefix of the tags in which a run says what it ran on
 ENVIRONMENT = "provenance/environment.txt"  # of a run: interpreter, platform, every package
 PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "scipy", "pillow", "piq", "mlflow")
@@ -122,7 +123,9 @@ def _value(evidence: Evidence, stage: str, arm: str, keys: Sequence[str]) -> Cel
     rows = evidence.runs(stage, arm)
     if not rows:
         return tuple(evidence.missing(stage, arm)[:1])
-    texts = dict.fromkeys(_said(row, keys) for row in rows)
+    texts = list(dict.fromkeys(_said(row, keys) for row in rows))
+    if len(texts) > MOST:
+        texts = [texts[0], f"… {len(texts) - 2} more …", texts[-1]]
     return (Text(" / ".join(texts), tuple(row.run_id for row in rows)),)
 
 
