@@ -8,7 +8,7 @@ import pytest
 from report_toy import Store, logged, make
 
 from iqa import statistics
-from iqa.report import claims, results
+from iqa.report import claims, figures, results, training
 from iqa.report.document import Undefined, plain, table_csv
 
 
@@ -53,3 +53,19 @@ def test_a_re_split_whose_predictions_are_constant_leaves_no_number(store):
     file.write_text("\n".join([lines_[0], *(line.rsplit(",", 1)[0] + ",0.5" for line in lines_[1:])]) + "\n")
     (found,) = claims.compare(evidence)
     assert isinstance(found.hole, Undefined) and "constant" in found.hole.reason
+
+
+def test_curves_are_those_of_every_fold_as_the_tables_of_epochs_are(store):
+    changes = resplit(store, 3)
+    for row in store.rows:
+        level = int(row.tags["fold"].split()[-1]) / 10
+        store.curves[row.run_id] = {"val/srcc": [(1, level), (2, level + 0.5)]}
+    evidence = store.evidence(**changes)
+    drawn = figures.curves(evidence, "finetune", evidence.arms, "val/srcc")
+    assert list(drawn[evidence.title("baseline")]) == [f"0, fold round {k}" for k in range(3)]
+    table = training.epochs(evidence, "finetune", "baseline", {"val/srcc": "Val. SRCC"})
+    assert "mean over 3 runs" in plain(table.caption)
+    means = [np.mean([line[at][1] for line in drawn[evidence.title("baseline")].values()]) for at in (0, 1)]
+    assert means == pytest.approx([row[1][0].values[0] for row in table.rows])
+    (caption,) = {training.finetuning(evidence).caption.split(" Line: ")[1]}
+    assert caption == "mean over seeds and folds; band: their range."

@@ -134,8 +134,14 @@ class Evidence:
 
     def runs(self, stage: str, arm: str) -> list[Row]:
         """The finished runs of an arm, by seed and fold; targets are tested with the first fold's models."""
-        places = [(seed, fold) for seed in self.seeds for fold in self.folds_of(stage)]
-        return [row for seed, fold in places if (row := self.run(stage, arm, seed, fold))]
+        return list(self.places(stage, arm).values())
+
+    def places(self, stage: str, arm: str) -> dict[str, Row]:
+        """The same by what tells them apart: "3", or "3, fold 1"."""
+        folds = self.folds_of(stage)
+        told = "{}, fold {}" if len(folds) > 1 else "{}"
+        places = [(seed, fold) for seed in self.seeds for fold in folds]
+        return {told.format(*place): row for place in places if (row := self.run(stage, arm, *place))}
 
     def folds_of(self, stage: str) -> list[str]:
         return self.folds[:1] if stage == "evaluate" else self.folds

@@ -12,7 +12,7 @@ from iqa.report.evidence import Evidence, Row, tested
 from iqa.report.predictions import Predictions
 from iqa.report.results import ordering_families
 
-Curves = dict[str, dict[int, list[tuple[int, float]]]]  # line name → seed → (epoch, value)
+Curves = dict[str, dict[str, list[tuple[int, float]]]]  # line name → seed (and fold) → (epoch, value)
 
 PRETRAIN = {"train/loss": "Total loss", "train/consistency": "Consistency term", "train/ranking": "Ranking term"}
 
@@ -29,14 +29,19 @@ def visualisations(evidence: Evidence, comparisons: Sequence[Comparison]) -> Sec
 
 
 def curves(evidence: Evidence, stage: str, arms: Sequence[str], key: str) -> Curves:
-    """A metric's history of every finished run, by arm title and seed."""
+    """A metric's history of every finished run, by arm title and seed (and fold)."""
     found: Curves = {}
     for arm in arms:
-        runs = {seed: evidence.run(stage, arm, seed) for seed in evidence.seeds}
-        lines = {seed: finite(evidence.history(row.run_id, key)) for seed, row in runs.items() if row}
+        places = evidence.places(stage, arm)
+        lines = {place: finite(evidence.history(row.run_id, key)) for place, row in places.items()}
         if any(lines.values()):
-            found[evidence.title(arm)] = {seed: line for seed, line in lines.items() if line}
+            found[evidence.title(arm)] = {place: line for place, line in lines.items() if line}
     return found
+
+
+def over(evidence: Evidence, stage: str) -> str:
+    """What a mean over an arm's runs of a stage is a mean over."""
+    return "seeds and folds" if len(evidence.folds_of(stage)) > 1 else "seeds"
 
 
 def finite(history: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
@@ -114,7 +119,7 @@ def ordering(evidence: Evidence) -> Figure | Paragraph:
     families, arms = ordering_families(evidence), evidence.pretrained
     values: dict[str, dict[str, list[float]]] = {}
     data, rows = [], []
-    ran = [(arm, seed, row) for arm in arms for seed in evidence.seeds if (row := evidence.run("pretrain", arm, seed))]
+    ran = [(arm, seed, row) for arm in arms for seed, row in evidence.places("pretrain", arm).items()]
     for (arm, seed, row), family in product(ran, families):
         value = row.metrics.get(f"final/ordering/{family}")
         if value is not None and np.isfinite(value):
@@ -171,14 +176,15 @@ def _line_figure(
     for key, (title, lines) in panels.items():
         if not lines:
             continue
-        alt = f"{title} per epoch for {', '.join(lines)}; mean over seeds and the range between them."
+        alt = f"{title} per epoch for {', '.join(lines)}; mean over {over(evidence, stage)} and the range between them."
         drawn.append(Panel(slug(key), plots.lines(lines, title, _titles(evidence)), alt))
         data += [
             (key, arm, seed, *point) for arm, runs in lines.items() for seed, line in runs.items() for point in line
         ]
     if not drawn:
         return _hole(evidence, stage, arms, caption)
-    seeds = " Line: mean over seeds; band: their range." if len(evidence.seeds) > 1 else ""
+    several = any(len(runs) > 1 for _, lines in panels.values() for runs in lines.values())
+    seeds = f" Line: mean over {over(evidence, stage)}; band: their range." if several else ""
     rows = [row for arm in arms for row in evidence.runs(stage, arm)]
     return Figure(
         name, caption + seeds, tuple(drawn), ("metric", "arm", "seed", "epoch", "value"), tuple(data), _ids(rows)

@@ -66,8 +66,8 @@ def label(text: str) -> str:
 
 
 @kept
-def lines(curves: Mapping[str, Mapping[int, Sequence[tuple[int, float]]]], title: str, order: Sequence[str]) -> bytes:
-    """Mean over seeds per epoch with the band between the lowest and the highest seed; `order` fixes the colours."""
+def lines(curves: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], title: str, order: Sequence[str]) -> bytes:
+    """Mean over runs per epoch with the band between the lowest and the highest; `order` fixes the colours."""
     from matplotlib.ticker import MaxNLocator
 
     with canvas() as (axes, png):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from iqa.report.document import Cell, Section, Table, Text, say, slug
 from iqa.report.evidence import Evidence, Row, count, mean, spread, tested
-from iqa.report.figures import finetuning, finite, pretraining
+from iqa.report.figures import finetuning, finite, over, pretraining
 
 PRETRAIN = {
     "train/loss": "Total loss",
@@ -34,15 +34,18 @@ def training(evidence: Evidence) -> Section:
 
 
 def epochs(evidence: Evidence, stage: str, arm: str, keys: dict[str, str]) -> Table:
-    """A row for each epoch, mean over the seeds that reached it."""
+    """A row for each epoch, mean over the runs that reached it."""
     rows = evidence.runs(stage, arm)
     histories = {key: [(row, dict(finite(evidence.history(row.run_id, key)))) for row in rows] for key in keys}
     steps = sorted({step for lines in histories.values() for _, line in lines for step in line})
-    lines = tuple((_epoch(rows, histories, step), *(_at(histories[key], key, step) for key in keys)) for step in steps)
+    what = "seeds" if over(evidence, stage) == "seeds" else "runs"
+    lines = tuple(
+        (_epoch(rows, histories, step, what), *(_at(histories[key], key, step) for key in keys)) for step in steps
+    )
     if not lines:
         hole: Cell = tuple(evidence.missing(stage, arm)[:1]) or say("the runs left no epochs")
         lines = ((say("all"), *(hole for _ in keys)),)
-    of = f", mean over {len(rows)} seeds" if len(rows) > 1 else ""
+    of = f", mean over {len(rows)} {what}" if len(rows) > 1 else ""
     caption = say(Text(evidence.title(arm), strong=True), f": {stage} per epoch{of}.")
     return Table(f"epochs-{stage}-{slug(arm)}", caption, ("Epoch", *keys.values()), lines, fold=len(lines) > 12)
 
@@ -64,10 +67,10 @@ def selected(evidence: Evidence) -> Table:
     )
 
 
-def _epoch(rows: Sequence[Row], histories: dict[str, list[tuple[Row, dict[int, float]]]], step: int) -> Cell:
-    """The epoch's number, and how many seeds reached it where not all did."""
+def _epoch(rows: Sequence[Row], histories: dict[str, list[tuple[Row, dict[int, float]]]], step: int, what: str) -> Cell:
+    """The epoch's number, and how many runs reached it where not all did; what: "seeds", say."""
     there = {row.run_id for lines in histories.values() for row, line in lines if step in line}
-    return say(str(step)) if len(there) == len(rows) else say(f"{step} ({len(there)} of {len(rows)} seeds)")
+    return say(str(step)) if len(there) == len(rows) else say(f"{step} ({len(there)} of {len(rows)} {what})")
 
 
 def _at(lines: Sequence[tuple[Row, dict[int, float]]], key: str, step: int) -> Cell:
