@@ -88,13 +88,13 @@ def test_markdown_cells_cannot_end_early(links):
 def test_neighbours_with_the_same_hole_share_one_command(links):
     hole = (Missing("run it"),)
     table = Table("t", (), ("m", "x", "y", "z"), ((say("p"), hole, hole, (number("a"),)),))
-    assert [slot.span for slot in html.slots(table, table.rows[0], links)] == [1, 2, 1]
+    assert [slot.span for slot in html.slots(table, table.rows[0], html.numeric_columns(table), links)] == [1, 2, 1]
 
 
 def test_a_command_beside_a_value_gets_a_line_of_its_own(links):
     row = (say("p"), (number("a"), Missing("run it")), (number("a"), Missing("run it")))
     table = Table("t", (), ("m", "x", "y"), (row,))
-    assert "run it" not in "".join(slot.html for slot in html.slots(table, row, links))
+    assert "run it" not in "".join(slot.html for slot in html.slots(table, row, html.numeric_columns(table), links))
     assert html.beside(row) == (Missing("run it"),)
 
 
