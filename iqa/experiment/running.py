@@ -89,6 +89,7 @@ def run(
     chosen = choice or Choice()
 
     def computed(parent: str) -> Outcome:
+        cells.data.cache_clear()
         outcome = Outcome()
         with hired(at_once, parent, show, outcome, ready) as hands:
             return steps(plan, outcome, lambda cell: settled(cell, outcome, say, chosen), hands)
@@ -123,6 +124,8 @@ def rewrite(
 
 def found(plan: Plan, say: Callable[[str], None], choice: Choice, runs: tracking.Snapshot | None = None) -> Outcome:
     """Which cells are finished, now or among `runs`; nothing is computed."""
+    if runs is None:
+        cells.data.cache_clear()
     outcome = Outcome(runs=runs or tracking.Snapshot())
     with hired(1, None, lambda *_: None, outcome) as hands:
         return steps(plan, outcome, lambda cell: settle(cell, outcome, say, choice) or True, hands)
@@ -138,7 +141,6 @@ def under(
     params = {"experiment": name, "preset": plan.preset, "seeds": ",".join(map(str, plan.experiment.seeds))}
     title = plan.experiment.title
     opened = tracking.open_run(stage, folder, name=name, params=params, tags=tags, description=title, reopen=True)
-    cells.data.cache_clear()
     with suppress(Incomplete), opened as parent:
         outcome = computed(parent.run_id)
         written = publish(plan, outcome, parent, fills or command)
