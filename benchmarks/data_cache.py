@@ -12,7 +12,6 @@ import argparse
 import csv
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
