@@ -86,9 +86,15 @@ def test_a_plan_counts_places_shared_cells_and_what_the_seeds_can_decide(planned
 
 def test_the_commands_of_a_plan_are_one_line_a_missing_cell(planned, home):
     lines = list(planning.commands(planned(), running.Choice(), ["--experiment=toy.yaml"]))
-    assert lines[0] == "iqa main --experiment=toy.yaml '--only=baseline finetune seed 0'"
+    assert lines[0] == "iqa main --experiment=toy.yaml '--only=pretrained pretrain seed 0'"
     assert not any("again finetune" in line for line in lines)
     assert sum("pretrain seed" in line for line in lines) == 3
+
+
+def test_of_a_seed_the_arms_that_pretrain_come_first(planned, home):
+    order = [(place.seed, place.arm) for place in matrix.places(planned())]
+    assert [seed for seed, _ in order] == sorted(seed for seed, _ in order)
+    assert list(dict.fromkeys(arm for seed, arm in order if seed == 0)) == ["pretrained", "baseline", "again"]
 
 
 def test_two_seed_pairs_can_decide_nothing_and_the_plan_says_so(planned, home):

@@ -141,8 +141,9 @@ def places(plan: Plan) -> Iterator[Place]:
 
 
 def corners(plan: Plan) -> Iterator[tuple[int, str, str]]:
-    """Seeds × arms × folds."""
-    return product(plan.experiment.seeds, plan.experiment.arms, plan.experiment.parts)
+    """Seeds × arms × folds; of a seed, the arms that pretrain first, since the longest chain should not begin last."""
+    arms = sorted(plan.experiment.arms, key=lambda arm: plan.experiment.arms[arm].pretrain is None)
+    return product(plan.experiment.seeds, arms, plan.experiment.parts)
 
 
 def encoder_passes(pretraining: Any) -> int:
