@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import torch
-
 from iqa import __version__, config, datasets, encoders, machine, tracking
 from iqa.datasets import pixels, published
 from iqa.tracking import condition, store
@@ -70,20 +68,9 @@ def computer(device: str) -> Iterator[Item]:
     side = machine.at_once(0, device)
     yield Item(
         "cores",
-        f"{about['cores']}, {about['ram_gb']} GiB of memory, {free_memory('cpu') / machine.GIB:.1f} free; "
+        f"{about['cores']}, {about['ram_gb']} GiB of memory, {machine.free_memory('cpu') / machine.GIB:.1f} free; "
         f"{side} {'cell' if side == 1 else 'cells'} of an experiment at once",
     )
-
-
-def free_memory(kind: str) -> int:
-    """Bytes that a training may take: of the GPU, else of this computer, by what the system calls available."""
-    if kind == "cuda":
-        return torch.cuda.mem_get_info()[0]
-    known = Path("/proc/meminfo")
-    if known.is_file():
-        line = next(line for line in known.read_text().splitlines() if line.startswith("MemAvailable"))
-        return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def room(stage: str, told: Any) -> Item:
@@ -92,15 +79,17 @@ def room(stage: str, told: Any) -> Item:
 
     try:
         kind = machine.device(told.compute.device).type
-        free = free_memory(kind) // (machine.at_once(0, told.compute.device) if kind == "cpu" else 1)
+        free = machine.free_memory(kind) // (machine.at_once(0, told.compute.device) if kind == "cpu" else 1)
         fits = footprint.fitting(told, free)
     except (machine.MachineError, encoders.EncoderError) as error:
         return Item(stage, "the batch that fits is not known", str(error))
     unit = "crops" if stage == "finetune" else f"images of {2 * told.degrade.levels} crops"
     batch = told.optim.batch_size
-    wanted = min(batch, told.compute.micro_batch or batch)
+    micro = told.compute.micro_batch
+    wanted = 1 if micro == config.AUTO else min(batch, micro or batch)
+    parts = "parts of it (micro_batch=auto)" if micro == config.AUTO else wanted
     name = told.model.encoder or encoders.BUNDLED
-    found = f"about {fits:,} {unit} at once fit for {name}; the batch has {batch}, {wanted} at once"
+    found = f"about {fits:,} {unit} at once fit for {name}; the batch has {batch}, {parts} at once"
     if fits >= wanted:
         return Item(stage, found)
     smaller = f"compute.micro_batch={fits}" if fits else "a smaller encoder or crop, or compute.recompute=true"

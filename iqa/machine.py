@@ -164,6 +164,22 @@ def peak_memory_mb(device: torch.device | None = None) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB  # bytes on macOS
 
 
+def free_memory(kind: str) -> int:
+    """Bytes that a training may take: of the GPU, else of this computer, by what the system calls available."""
+    if kind == "cuda":
+        return torch.cuda.mem_get_info()[0]
+    known = Path("/proc/meminfo")
+    if known.is_file():
+        line = next(line for line in known.read_text().splitlines() if line.startswith("MemAvailable"))
+        return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def name(device: torch.device) -> str:
+    """A GPU's or the processor's trade name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
+
+
 def describe() -> dict[str, str | int | float]:
     """Hardware and software as a report shows them; memory in GiB."""
     gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]

@@ -24,14 +24,17 @@ class StopsAt(tracking.Silent):
 
 
 class Recorded(tracking.Silent):
-    """A run that keeps its metrics, and the names of its artifacts."""
+    """A run that keeps its metrics, tags, and the names of its artifacts."""
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.values, self.artifacts = {}, []
+        self.values, self.told, self.artifacts = {}, {}, []
 
     def metrics(self, values, step):
         self.values |= {(name, step): value for name, value in values.items()}
+
+    def tags(self, values):
+        self.told |= values
 
     def artifact(self, path, to=""):
         self.artifacts.append(to or path.name)

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from entrypoints import doctor as command
-from iqa import doctor
+from iqa import doctor, machine
 from iqa.tracking import condition, store
 
 ITEMS = ["iqa", "torch", "device", "cores", "pretrain", "finetune", "store", "studies", "data", "runs", "cache"]
@@ -70,21 +70,25 @@ def test_a_ready_computer_gets_a_line_for_each_item_and_nothing_is_written(place
     assert {path.name for path in place.iterdir()} <= {"cache"}  # neither a store nor a run's folder
 
 
+def test_a_batch_that_does_not_fit_is_told_what_does(place, capsys):
+    code, items, _ = looked(capsys, "--batch_size=1000000", "--device=cpu")
+    assert code == 2 and items["finetune"][0].startswith("!!  finetune  about ")
+    assert "give compute.micro_batch=" in items["finetune"][0]
+
+
 def test_what_is_wrong_has_its_remedy_in_its_line_and_the_exit_code_is_two(place, capsys):
     (place / "koniq").mkdir()
     (place / "koniq/koniq10k_distributions_sets.csv").write_text("image_name\n")
     code, items, last = looked(capsys, "--preset=paper", f"--data_root={place}", "--batch_size=1000000", "--device=cpu")
     assert code == 2 and last.endswith("things need to be mended")
-    assert (
-        items["finetune"][0].startswith("!!  finetune  about ") and "give compute.micro_batch=" in items["finetune"][0]
-    )
+    assert items["finetune"][0].startswith("ok  finetune  about ") and "(micro_batch=auto)" in items["finetune"][0]
     found = {line.split()[2]: line for line in items["data"]}
     assert found["koniq"].startswith("ok") and str(place / "koniq") in found["koniq"]
     assert found["spaq"].startswith("!!") and "get it from http" in found["spaq"] and "data_root" in found["spaq"]
 
 
 def test_a_device_that_is_not_there_is_said(capsys, monkeypatch):
-    monkeypatch.setattr(doctor.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(machine.torch.cuda, "is_available", lambda: False)
     code, items, _ = looked(capsys, "--device=cuda")
     assert code == 2 and "no cuda device" in items["device"][0] and "use auto or cpu" in items["device"][0]
 

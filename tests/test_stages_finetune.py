@@ -9,6 +9,7 @@ from stage_toy import Recorded, StopsAt, done, equal, settings, weights
 
 from iqa import batches, datasets, encoders, images, optim, scorer, tracking
 from iqa.stages import finetune
+from iqa.stages.pacing import Pace
 from iqa.stages.training import State
 
 CPU = torch.device("cpu")
@@ -37,7 +38,7 @@ def batch_of(photos, told):
 def gradients(told, batch):
     model = finetune.build(told).double().train()
     state = State(model, finetune.optimizer_of(model, told), own={"seen": torch.zeros(2, 30, dtype=torch.float64)})
-    for terms in finetune.micro_losses(state, told, CPU, batch):
+    for terms in finetune.micro_losses(state, CPU, Pace(told.compute.micro_batch), batch):
         terms["total"].backward()
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 

@@ -9,6 +9,7 @@ from stage_toy import Recorded, StopsAt, done, equal, settings, weights
 
 from iqa import batches, checkpoint, config, datasets, encoders, losses, qualiclip, tracking
 from iqa.stages import diagnostics, pretrain
+from iqa.stages.pacing import Pace
 
 CPU = torch.device("cpu")
 FULL = {"loss": "full"}
@@ -41,7 +42,7 @@ def batch_of(photos, told, step=0):
 def gradients(told, batch, tmp_path):
     """Of every parameter after one step, computed in float64."""
     model = pretrain.build(told, tracking.Silent(tmp_path)).double().train()
-    for terms in pretrain.micro_losses(model, told, CPU, batch):
+    for terms in pretrain.micro_losses(model, told, CPU, Pace(told.compute.micro_batch), batch):
         terms["total"].backward()
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 

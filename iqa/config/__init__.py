@@ -2,6 +2,7 @@
 
 from iqa.config.models import (
     AS_PUBLISHED,
+    AUTO,
     Compute,
     Data,
     EvaluateConfig,
@@ -28,6 +29,7 @@ from iqa.config.reading import (
 
 __all__ = [
     "AS_PUBLISHED",
+    "AUTO",
     "FLAT",
     "NO_PART_OF_THE_RESULT",
     "STAGES",

@@ -52,6 +52,7 @@ def _sizes(value: Any) -> Any:
 
 Sizes = Annotated[str, AfterValidator(_sizes)]  # one for every data set, or NAME=SIZE, …
 Filter = Literal["bicubic", "bilinear", "lanczos", "box"]  # Pillow's, which average where they scale down
+AUTO = "auto"
 AS_PUBLISHED = "koniq=512x384,kadid=512x384,spaq=512"  # what is not named stays as it is
 
 
@@ -71,7 +72,8 @@ class Compute(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: Annotated[int, Field(gt=0, le=1024)] = 1  # processes that share each batch, on all hosts; a GPU each
     threads: Annotated[int, Field(ge=0, le=1024)] = 0  # 0 = one for each core; where there are processes, for its part
-    micro_batch: Annotated[int, Field(ge=0)] = 0  # images (fine-tuning: crops) per backward pass; 0 = the whole batch
+    # images (fine-tuning: crops) per backward pass; 0 = the whole batch, auto = what this device is fastest with
+    micro_batch: Annotated[int, Field(ge=0)] | Literal["auto"] = 0
     precision: Literal["float32", "bfloat16"] = "float32"  # of the encoder's layers; scores and losses stay float32
     recompute: bool = False  # activation checkpointing: the encoder keeps less for the backward pass, at a pass more
     max_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # of the process: then it saves and leaves

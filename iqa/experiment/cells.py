@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from iqa import checkpoint, datasets, distributed, encoders, machine, report, tracking
-from iqa.config import NO_PART_OF_THE_RESULT, STAGES, fingerprint, flatten, load
+from iqa.config import AUTO, NO_PART_OF_THE_RESULT, STAGES, fingerprint, flatten, load
 from iqa.datasets.contents import file_digest
 from iqa.experiment import code
 from iqa.experiment.matrix import ONE_STAGE
@@ -157,6 +157,8 @@ def smaller(config: Any) -> str:
     if not hasattr(config, "optim"):
         return f"compute.device is {config.compute.device}, crops.size {config.crops.size}: free memory, or device=cpu."
     batch, micro = config.optim.batch_size, config.compute.micro_batch
+    if micro == AUTO:
+        return "compute.micro_batch is auto: give compute.recompute=true, or compute.precision=bfloat16."
     half = max(1, (micro or batch) // 2)
     at_once = f"{micro} at once" if micro else "all at once"
     return (

@@ -18,7 +18,8 @@ from iqa.batches import pixels_to
 from iqa.config import FinetuneConfig, flatten
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
-from iqa.stages import lineage, looking, probing
+from iqa.stages import lineage, looking, pacing, probing
+from iqa.stages.pacing import Pace
 from iqa.stages.scoring import correlations, predict, report_set
 from iqa.stages.training import (
     Course,
@@ -134,7 +135,7 @@ def train(
     extra = extra_epochs(config, count)
     length = config.optim.epochs + extra
     schedule = optim.cosine(per_epoch * length, config.optim.floor)
-    losses_of = partial(micro_losses, state, config, device)
+    losses_of = partial(micro_losses, state, device, pacing.settled(state, config, run, device))
     model, minutes = state.model, config.compute.checkpoint_minutes
     state.own.setdefault("seen", torch.zeros(2, count, dtype=torch.float64))  # sums and counts of predictions
     model.train()
@@ -159,12 +160,12 @@ def extra_epochs(config: FinetuneConfig, count: int) -> int:
     return -(-config.optim.extra_passes // (count * config.crops.per_image))
 
 
-def micro_losses(state: State, config: FinetuneConfig, device: torch.device, batch: batches.Crops) -> Iterator[Any]:
+def micro_losses(state: State, device: torch.device, pace: Pace, batch: batches.Crops) -> Iterator[Any]:
     """L1 of each micro-batch as its part of the batch's; the forward pass's scores are kept for the train SRCC."""
     fresh, whole = torch.zeros_like(state.own["seen"]), distributed.total(len(batch.seeds))
-    for crops in batch.split(config.compute.micro_batch):
+    for crops in batch.split(pace.micro_batch):
         seed_masks(state.model, crops.seeds)
-        scores = state.model(pixels_to(crops.pixels, device))
+        scores = state.model(pixels_to(crops.pixels, device).contiguous(memory_format=pace.format))
         fresh[0].index_add_(0, crops.rows, scores.detach().double().cpu())
         fresh[1].index_add_(0, crops.rows, torch.ones(len(crops.rows), dtype=torch.float64))
         yield scaled({"total": l1_loss(scores, crops.scores.to(device))}, len(crops.seeds) / whole)

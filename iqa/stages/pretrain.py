@@ -26,7 +26,8 @@ from iqa import (
 from iqa.config import Loss, PretrainConfig, flatten
 from iqa.qualiclip import DirectionModel, PrototypeModel
 from iqa.randomness import generator, sub_seed
-from iqa.stages import diagnostics, lineage
+from iqa.stages import diagnostics, lineage, pacing
+from iqa.stages.pacing import Pace
 from iqa.stages.training import Course, Epoch, State, costs, described, epochs, loaded, prepare, resume, scaled
 
 FORWARD = 128  # crops at once where nothing is kept for a backward pass
@@ -60,7 +61,7 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
         compose=told.compose,
     )
     schedule = optim.cosine(per_epoch * config.optim.epochs, config.optim.floor)
-    losses_of = partial(micro_losses, model, config, device)
+    losses_of = partial(micro_losses, model, config, device, pacing.settled(state, config, run, device))
     model.train()
     length, minutes = config.optim.epochs, config.compute.checkpoint_minutes
     course = Course(len(train), per_epoch, length, schedule, config.optim.clip, minutes)
@@ -124,14 +125,14 @@ def check_margin(model: Model, config: PretrainConfig) -> None:
 
 
 def micro_losses(
-    model: Model, config: PretrainConfig, device: torch.device, batch: list[batches.CropPair]
+    model: Model, config: PretrainConfig, device: torch.device, pace: Pace, batch: list[batches.CropPair]
 ) -> Iterator[dict[str, Tensor]]:
     """The loss of each micro-batch of images, as its part of the batch's; exact, since images do not couple."""
-    step, whole = config.compute.micro_batch or len(batch), distributed.total(len(batch))
+    step, whole = pace.micro_batch or len(batch), distributed.total(len(batch))
     levels = config.degrade.levels
     for at in range(0, len(batch), step):
         pairs = batch[at : at + step]
-        scores = score_views(model, batches.degraded(pairs, levels, config.degrade.crop, device))
+        scores = score_views(model, batches.degraded(pairs, levels, config.degrade.crop, device), pace.format)
         if config.loss.shuffle_levels:
             scores = losses.shuffled(scores, orders(pairs, levels).to(device))
         yield scaled(terms_of(scores, config.loss), len(pairs) / whole)
@@ -150,9 +151,9 @@ def terms_of(scores: Tensor, loss: Loss) -> dict[str, Tensor]:
     return losses.full(scores[..., 0], scores[..., 1], loss.m_cons, loss.m_rank, weights)
 
 
-def score_views(model: Model, views: Tensor) -> Tensor:
+def score_views(model: Model, views: Tensor, layout: torch.memory_format = torch.channels_last) -> Tensor:
     """Views (N, crops, L, 3, C, C) → scores (N, crops, L, K), one forward pass."""
-    flat = views.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+    flat = views.flatten(0, 2).contiguous(memory_format=layout)
     return model(flat).unflatten(0, views.shape[:3])
 
 

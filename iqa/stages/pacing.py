@@ -1,0 +1,163 @@
+"""micro_batch=auto: the micro-batch and memory format that this device computes a step fastest with, measured once."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import filelock
+import torch
+from torch import nn
+
+from iqa import datasets, distributed, machine
+from iqa.config import AUTO, FinetuneConfig, PretrainConfig
+from iqa.datasets.contents import cached
+from iqa.randomness import generator
+from iqa.stages import footprint
+from iqa.stages.training import State, tell
+
+FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+WORTH = 0.05  # the share by which a smaller micro-batch, or the other format, has to be faster: less is noise
+PAST = 0.9  # of the best rate so far: from there on smaller micro-batches are not tried any more
+TIMED = 2  # passes of each, after a first one that is not counted
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a step is computed.
+
+    micro_batch: images (fine-tuning: crops) per backward pass, 0 = the whole batch; layout: a key of FORMATS.
+    """
+
+    micro_batch: int
+    layout: str = "channels_last"
+
+    @property
+    def format(self) -> torch.memory_format:
+        """Of the weights and the crops."""
+        return FORMATS[self.layout]
+
+    def __str__(self) -> str:
+        return f"{self.micro_batch} at once, {self.layout}"
+
+
+def settled(state: State, config: PretrainConfig | FinetuneConfig, run: Any, device: torch.device) -> Pace:
+    """The config's pace; for "auto" the measured one, for which the model's weights are laid out anew.
+
+    The measured one is kept in the run's checkpoints, so that the run goes on with the same bits, and in its tag
+    `micro_batch`. Raises MachineError if not even one image fits into memory.
+    """
+    if config.compute.micro_batch != AUTO:
+        return Pace(int(config.compute.micro_batch))
+    if "pace" not in state.own:
+        state.own["pace"] = distributed.from_first(lambda: asdict(known(state.model, config, device)))
+    pace = Pace(**state.own["pace"])
+    state.model.to(memory_format=pace.format)
+    run.tags({"micro_batch": f"auto: {pace}"})
+    return pace
+
+
+def known(model: Any, config: PretrainConfig | FinetuneConfig, device: torch.device) -> Pace:
+    """The pace in the cache, or the one measured now; processes of one computer do not measure at the same time."""
+    batch, image = sizes(config)
+    asked = {
+        "device": machine.name(device),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "encoder": model.encoder.name,
+        "trained": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        "batch": [batch, *image],
+        "precision": config.compute.precision,
+        "recompute": config.compute.recompute,
+    }
+    key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+    file = datasets.cache_folder() / "pace" / f"{key}.json"
+    with cached(file):
+        file.parent.mkdir(exist_ok=True)
+        with filelock.FileLock(file.with_suffix(".lock")):
+            if file.is_file():
+                return Pace(**json.loads(file.read_text(encoding="utf-8"))["pace"])
+            fits = batch if device.type == "mps" else footprint.fitting(config, machine.free_memory(device.type))
+            rates = measured(model, max(1, min(batch, fits)), image, device)
+            pace = fastest(rates)
+            found = ", ".join(f"{rate:.3g} images/s with {one}" for one, rate in rates.items())
+            tell(f"micro_batch=auto, measured for batches of {batch} on this device: {found}; taken: {pace}")
+            rows = [asdict(one) | {"images_per_s": rate} for one, rate in rates.items()]
+            partial = file.with_suffix(".partial")
+            partial.write_text(json.dumps({"asked": asked, "pace": asdict(pace), "measured": rows}, indent=1))
+            os.replace(partial, file)
+    return pace
+
+
+def sizes(config: PretrainConfig | FinetuneConfig) -> tuple[int, tuple[int, ...]]:
+    """How many images a process has of each batch, and the shape of one: (crops, 3, C, C)."""
+    images = -(-config.optim.batch_size // distributed.world())
+    if isinstance(config, PretrainConfig):
+        return images, (2 * config.degrade.levels, 3, config.degrade.crop, config.degrade.crop)
+    return images, (1, 3, config.crops.size, config.crops.size)
+
+
+def measured(model: nn.Module, most: int, image: tuple[int, ...], device: torch.device) -> dict[Pace, float]:
+    """Images/s of the paces that are worth a try, preferred ones first; most: the largest micro-batch.
+
+    The model stays as it is, but for its memory format. Raises MachineError if memory suffices for none.
+    """
+    training = model.training
+    model.eval()  # no masks are drawn, and no batch's statistics taken
+    rates: dict[Pace, float] = {}
+    for pace in map(Pace, halved(most)):
+        rates[pace] = rate(model, pace, image, device)
+        if rates[pace] < PAST * max(rates.values()):
+            break
+    other = replace(fastest(rates), layout="contiguous")
+    rates[other] = rate(model, other, image, device)
+    model.train(training)
+    if not any(rates.values()):
+        raise machine.MachineError(
+            "Not even one image's backward pass fits into memory: give compute.recompute=true, "
+            "compute.precision=bfloat16, or a smaller crop or encoder."
+        )
+    return rates
+
+
+def halved(count: int) -> Iterator[int]:
+    """count, half of it rounded up, … 1."""
+    while count > 1:
+        yield count
+        count = -(-count // 2)
+    yield 1
+
+
+def fastest(rates: dict[Pace, float]) -> Pace:
+    """The first that none of the others is clearly faster than."""
+    best = max(rates.values())
+    return next(pace for pace, found in rates.items() if found * (1 + WORTH) >= best)
+
+
+def rate(model: nn.Module, pace: Pace, image: tuple[int, ...], device: torch.device) -> float:
+    """Images/s of forward and backward passes over random crops; 0 where the memory does not suffice."""
+    crops = torch.rand(pace.micro_batch * image[0], *image[1:], generator=generator(0, "pace"))
+    try:
+        with machine.enough_memory(""):
+            model.to(memory_format=pace.format)
+            crops = crops.to(device).contiguous(memory_format=pace.format)
+            for turn in range(1 + TIMED):
+                if turn == 1:  # the first pass allocates
+                    began = _now(device)
+                model(crops).mean().backward()
+            return TIMED * pace.micro_batch / (_now(device) - began)
+    except machine.MachineError:
+        return 0.0
+    finally:
+        model.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()  # where there is none, nothing happens
+
+
+def _now(device: torch.device) -> float:
+    """When everything that the device was told is done."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    return time.perf_counter()

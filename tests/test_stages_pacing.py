@@ -1,0 +1,121 @@
+"""micro_batch=auto: what is measured, what is taken, and that a run keeps to it."""
+
+import copy
+import json
+
+import pytest
+import torch
+from stage_toy import Recorded, StopsAt, done, equal, settings, weights
+
+from iqa import config, machine, tracking
+from iqa.experiment import cells
+from iqa.stages import finetune, pacing
+from iqa.stages.pacing import Pace
+
+CPU = torch.device("cpu")
+HALF, QUARTER = Pace(3), Pace(2)
+
+
+@pytest.fixture(autouse=True)
+def in_cache(home):
+    """Measurements of this test stay in its own folder."""
+
+
+@pytest.fixture
+def paced(monkeypatch):
+    """paced({pace: images/s}) makes the measurement find that, 1 for all others; returns what was measured."""
+
+    def pretend(rates):
+        asked = []
+
+        def rate(model, pace, image, device):
+            asked.append(pace)
+            return rates.get(pace, 1.0)
+
+        monkeypatch.setattr(pacing, "rate", rate)
+        return asked
+
+    return pretend
+
+
+def auto(photos, **more):
+    return settings("finetune", photos, compute__micro_batch="auto", **more)
+
+
+def test_the_fastest_is_measured_once_on_a_device_and_told_by_the_run(photos, paced, tmp_path):
+    asked = paced({HALF: 3.0})
+    run = Recorded(tmp_path / "run")
+    done("finetune", auto(photos, epochs="1"), run)
+    assert asked == [Pace(6), HALF, QUARTER, Pace(3, "contiguous")]  # a smaller one would be slower still
+    assert run.told["micro_batch"] == "auto: 3 at once, channels_last"
+    done("finetune", auto(photos, epochs="1"), tracking.Silent(tmp_path / "again"))
+    assert len(asked) == 4
+    (kept,) = (tmp_path / "cache" / "pace").glob("*.json")
+    assert json.loads(kept.read_text())["pace"] == {"micro_batch": 3, "layout": "channels_last"}
+
+
+def test_a_measured_micro_batch_gives_the_bits_of_the_same_one_given(photos, paced, tmp_path):
+    paced({HALF: 3.0})
+    measured = done("finetune", auto(photos, epochs="1"), tracking.Silent(tmp_path / "auto"))[1]
+    told = settings("finetune", photos, epochs="1", compute__micro_batch="3")
+    given = done("finetune", told, tracking.Silent(tmp_path / "given"))[1]
+    assert equal(weights(measured, "model"), weights(given, "model"))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("pretrain", "encoder"), ("finetune", "model")])
+def test_a_stopped_run_goes_on_at_its_own_pace_whatever_is_faster_by_now(name, kind, photos, paced, tmp_path):
+    told = settings(name, photos, compute__micro_batch="auto")
+    paced({Pace(2, "contiguous"): 4.0, QUARTER: 3.0})
+    uninterrupted = done(name, told, tracking.Silent(tmp_path / "whole"))[1]
+    with pytest.raises(tracking.Stopped):
+        done(name, told, StopsAt(tmp_path / "stopped", 5))
+    for kept in (tmp_path / "cache" / "pace").glob("*.json"):
+        kept.unlink()
+    asked = paced({})
+    resumed = done(name, told, tracking.Silent(tmp_path / "stopped"))[1]
+    assert asked == [] and equal(weights(uninterrupted, kind), weights(resumed, kind))
+
+
+def test_less_than_a_twentieth_faster_is_noise():
+    assert pacing.fastest({Pace(8): 1.0, Pace(4): 1.04}) == Pace(8)
+    assert pacing.fastest({Pace(8): 1.0, Pace(4): 1.06}) == Pace(4)
+
+
+def test_halves_go_down_to_one():
+    assert list(pacing.halved(10)) == [10, 5, 3, 2, 1]
+    assert list(pacing.halved(1)) == [1]
+
+
+def test_what_does_not_fit_into_memory_is_passed_over(photos, monkeypatch):
+    model = finetune.build(auto(photos))
+    forward = model.forward
+
+    def small(crops):
+        if len(crops) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return forward(crops)
+
+    monkeypatch.setattr(model, "forward", small)
+    rates = pacing.measured(model, 4, (1, 3, 32, 32), CPU)
+    assert rates[Pace(4)] == 0 and pacing.fastest(rates).micro_batch in (1, 2)
+
+
+def test_where_nothing_fits_a_sentence_says_what_would(photos, paced):
+    paced(dict.fromkeys([*map(Pace, (4, 2, 1)), Pace(4, "contiguous")], 0.0))
+    with pytest.raises(machine.MachineError, match="Not even one image's backward pass fits .* compute.recompute=true"):
+        pacing.measured(finetune.build(auto(photos)), 4, (1, 3, 32, 32), CPU)
+    assert "compute.recompute=true" in cells.smaller(auto(photos))
+
+
+def test_measuring_leaves_the_model_and_the_draws_as_they_were(photos):
+    model = finetune.build(auto(photos)).train()
+    before, drawn = copy.deepcopy(model.state_dict()), torch.random.get_rng_state()
+    rates = pacing.measured(model, 2, (1, 3, 32, 32), CPU)
+    assert min(rates.values()) > 0 and model.training
+    assert equal(before, model.state_dict()) and torch.equal(drawn, torch.random.get_rng_state())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_another_word_than_auto_is_refused():
+    with pytest.raises(config.ConfigError, match=r"compute.micro_batch"):
+        config.load("finetune", {"compute.micro_batch": "most"}, "smoke")
