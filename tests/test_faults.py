@@ -54,6 +54,7 @@ def test_the_protocol_has_the_figures_that_it_promises(harness):
         "five": 20,
         "stop": 20,
         "full": 10,
+        ("runs", TRACE["runs"] * 2, 'runs has ["pretrain", "a", "FINISHED"]'),
         "race": 20,
         "damage": 122,
         "hostile": 6,
