@@ -51,6 +51,8 @@ def write(folder: Path, tree: dict[str, Any], kind: str) -> Path:
     try:
         _write_files(temporary, tensors, state, kind)
         _put_in_place(temporary, folder)
+        for aside in folder.parent.glob(f"{SET_ASIDE}{folder.name}-*"):  # by a process that was killed there
+            shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(f"{unwritten(folder, error)}: the last one is kept.") from error
@@ -71,7 +73,11 @@ def read(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def save(folder: Path, step: int, tree: dict[str, Any], keep: int = 2) -> Path:
-    """Write folder/step-000000120 (kind "training"); when it verifies, remove older ones but for keep − 1."""
+    """Write folder/step-000000120 (kind "training"); when it verifies, remove older ones but for keep − 1.
+
+    The folder must belong to one process (tracking locks it). Raises CheckpointError, and all older ones are there.
+    """
+    _clear(folder)
     written = write(folder / f"step-{step:09d}", tree, kind="training")
     _verify(written, "training")
     older = [other for other in _steps(folder) if other < step]
@@ -85,10 +91,7 @@ def latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
     The folder must belong to one process (tracking locks it).
     """
-    for leftover in sorted(folder.glob(".*")):
-        if leftover.name.startswith(LEFTOVER):
-            _take_back(leftover)
-            shutil.rmtree(leftover, ignore_errors=True)
+    _clear(folder)
     for step in _steps(folder):
         try:
             return step, read(folder / f"step-{step:09d}", kind="training")
@@ -207,6 +210,14 @@ def _hide(folder: Path, prefix: str) -> Path:
     hidden = folder.parent / f"{prefix}{folder.name}-{uuid.uuid4().hex[:12]}"
     os.rename(folder, hidden)
     return hidden
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a killed process has left in a folder of checkpoints."""
+    for leftover in sorted(folder.glob(".*")):
+        if leftover.name.startswith(LEFTOVER):
+            _take_back(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _take_back(leftover: Path) -> None:

@@ -152,8 +152,9 @@ def test_a_kill_amid_replacing_leaves_the_old_one_or_the_new_one(tmp_path, insta
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000003"]
 
 
-def test_writing_removes_what_a_kill_left_of_the_same_name(tmp_path, tree):
-    (tmp_path / ".tmp-one-abc").mkdir()
+@pytest.mark.parametrize("left", [".tmp-one-abc", ".was-one-abc"])
+def test_writing_removes_what_a_kill_left_of_the_same_name(tmp_path, tree, left):
+    (tmp_path / left).mkdir()
     write(tmp_path / "one", tree, "model")
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
@@ -252,6 +253,14 @@ def test_leftovers_of_a_kill_are_removed(tmp_path):
         (tmp_path / name / "tensors.safetensors").write_bytes(b"half")
     latest(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
+
+
+def test_saving_removes_what_a_kill_left_where_nobody_reads(tmp_path):
+    """As in `best`, which no resume looks into."""
+    save(tmp_path, 1, {"step": 1})
+    (tmp_path / ".old-step-000000000-abc").mkdir()
+    save(tmp_path, 2, {"step": 2})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000001", "step-000000002"]
 
 
 def test_hostile_files_are_refused_and_nothing_of_them_runs(tmp_path):

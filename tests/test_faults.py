@@ -4,7 +4,20 @@ import json
 
 import pytest
 
-from benchmarks.faults import caught, damage, document, hostile, kills, mismatch, row, rows, running, sabotage, table
+from benchmarks.faults import (
+    caught,
+    damage,
+    document,
+    hostile,
+    kills,
+    mismatch,
+    outages,
+    row,
+    rows,
+    running,
+    sabotage,
+    table,
+)
 from benchmarks.faults import trace as traces
 from benchmarks.faults.home import Home
 from benchmarks.faults.running import Kept, Result
@@ -41,6 +54,7 @@ def test_equal_traces_differ_in_nothing():
         ("doubled", {"a": ["loss 1"]}, "doubled has a: loss 1"),
         ("runs", ['["pretrain", "a", "RUNNING"]'], "RUNNING"),
         ("runs", [*TRACE["runs"], '["pretrain", "a", "KILLED"]'], "KILLED"),
+        ("runs", TRACE["runs"] * 2, 'runs has ["pretrain", "a", "FINISHED"]'),
     ],
 )
 def test_a_lost_a_changed_and_a_doubled_point_and_another_run_are_named(part, value, sentence):
@@ -60,6 +74,12 @@ def test_the_protocol_has_the_figures_that_it_promises(harness):
         "mismatch": 5,
     }
     assert counts.items() >= (promised | {"study-kills": 25, "study": 4}).items()
+
+
+def test_the_outage_of_ten_minutes_is_a_row_of_its_own_that_has_to_be_asked_for(harness):
+    (ten,) = rows.ten_minutes(harness)
+    assert ten.key not in {one.key for one in rows.every(harness, 0)}
+    assert {trial.args[-1] for trial in ten.trials.values()} == {600.0} and len(ten.trials) == len(outages.AWAY)
 
 
 def test_every_instant_of_the_product_is_tried_in_some_row(harness):

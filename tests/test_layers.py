@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 LEVELS = {
     -1: {"", "randomness", "instants"},  # "": iqa/__init__.py
     0: {"config", "images", "degradations", "losses", "metrics", "statistics", "checkpoint", "machine", "distributed"},
-    1: {"datasets", "encoders", "hyperiqa", "qualiclip", "optim", "journal", "launching"},
+    1: {"datasets", "encoders", "hyperiqa", "qualiclip", "optim", "launching"},
     2: {"loop", "batches", "tracking"},
     3: {"scorer"},
     4: {"stages", "report", "served", "album"},
@@ -127,6 +127,10 @@ def test_every_file_belongs_to_a_level():
     assert not [named(path) for path in sources() if unit_of(module_of(path)) not in LEVEL]
 
 
+def test_every_level_is_of_something_that_is_there():
+    assert LEVEL.keys() == {unit_of(module_of(path)) for path in sources()}
+
+
 def test_imports_run_strictly_downward():
     wrong = {named(path): upward(unit_of(module_of(path)), imports_of(path)) for path in sources()}
     assert not {path: units for path, units in wrong.items() if units}
@@ -147,7 +151,7 @@ def test_configs_stop_at_the_stages():
 
 
 def test_the_loop_knows_neither_config_nor_tracking():
-    assert not {"tracking", "config", "journal"} & {unit_of(name) for name in imports_of(ROOT / "iqa/loop.py")}
+    assert not {"tracking", "config"} & {unit_of(name) for name in imports_of(ROOT / "iqa/loop.py")}
 
 
 def test_arguments_are_parsed_by_entry_points_only():

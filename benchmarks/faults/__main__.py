@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--sample", action="store_true", help="some trials of each row")
     parser.add_argument("--seed", type=int, default=0, help="of every random instant, and of the sample's choice")
     parser.add_argument("--rows", default="", help="names of rows, separated by commas; all")
+    parser.add_argument("--long", action="store_true", help="also an outage of ten minutes: row away-ten")
     parser.add_argument("--workers", type=int, default=2, help="trials at once")
     given = parser.parse_args()
     began = time.monotonic()
@@ -27,7 +28,7 @@ def main() -> int:
     kept = running.Kept(home, given.seed)
     print(f"seed {given.seed}", flush=True)
     oracle.prepare(home)
-    every = rows.every(home, given.seed)
+    every = rows.every(home, given.seed) + (rows.ten_minutes(home) if given.long else [])
     wanted = [name for name in given.rows.split(",") if name]
     unknown = sorted(set(wanted) - {row.key for row in every})
     if unknown:

@@ -98,6 +98,14 @@ def away(home: Home, seed: int) -> list[Row]:
     ]
 
 
+def ten_minutes(home: Home) -> list[Row]:
+    """The tracking store away for longer than a command waits for one; asked for by --long."""
+    given = {f"{what} 10 min": (STAGES[at % 2], what, 600.0) for at, what in enumerate(outages.AWAY)}
+    fault = "tracking server killed, its database stopped, its artifact store answering 503: for 10 min"
+    expected = "exit code 0; no point lost, none doubled; at most 5% more time"
+    return [every_of("away-ten", fault, expected, outages.away, home, given)]
+
+
 def full(home: Home, seed: int) -> list[Row]:
     """No room on the disk."""
     given = {f"{stage} {5 + 20 * n} %": (stage, 0.05 + 0.2 * n) for n in range(5) for stage in STAGES}

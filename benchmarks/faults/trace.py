@@ -78,12 +78,15 @@ def leftovers(runs: Path) -> list[str]:
 
 
 def differences(oracle: Trace, found: Trace) -> str:
-    """In what a disturbed command's trace differs from the undisturbed one's; "" if in nothing."""
+    """In what a disturbed command's trace differs from the undisturbed one's; "" if in nothing.
+
+    What is there twice counts twice: a second run that ended as the first one did is a difference.
+    """
     lines = []
     for part, expected in oracle.items():
-        one, other = (set(map(str, _flat(value))) for value in (expected, found[part]))
-        lines += [f"{part} lacks {line}" for line in sorted(one - other)]
-        lines += [f"{part} has {line}" for line in sorted(other - one)]
+        one, other = (Counter(map(str, _flat(value))) for value in (expected, found[part]))
+        lines += [f"{part} lacks {line}" for line in sorted((one - other).elements())]
+        lines += [f"{part} has {line}" for line in sorted((other - one).elements())]
     more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
     return "; ".join(lines[:SHOWN]) + more
 

@@ -35,8 +35,8 @@ def _told() -> list[tuple[str, str]]:
 
 
 def finite(tree: Any) -> bool:
-    """Whether every sum of losses in a checkpoint is a number."""
-    return all(bool(torch.isfinite(torch.as_tensor(value)).all()) for value in tree["sums"].values())
+    """Whether every weight in a checkpoint, and every sum of losses, is a number."""
+    return all(bool(torch.isfinite(value).all()) for part in ("weights", "sums") for value in tree[part].values())
 
 
 def clock_back(home: Home, name: str, stage: str) -> Outcome:

@@ -63,19 +63,14 @@ def identities(stage: str, config: Any, resolve: Resolve = tracking.resolve) -> 
     """Digests of what the config points to: data sets and input weights."""
     if stage == "evaluate":
         told = config.targets.model_dump(exclude={"names"})
-        sets = [data_digest(name=name, **told) for name in config.targets.names]
+        sets = [data(name=name, **told).digest for name in config.targets.names]
         return {"targets.names": ",".join(sets), "weights": weights_identity(config.weights, resolve)}
-    data = data_digest(**config.data.model_dump())
-    found = {"data.name": data, "model.weights": weights_identity(config.model.weights, resolve)}
+    digest = data(**config.data.model_dump()).digest
+    found = {"data.name": digest, "model.weights": weights_identity(config.model.weights, resolve)}
     if stage == "pretrain" and config.loss.type == "full" and config.loss.prototypes == "text":
         found["loss.text_weights"] = encoders.text.identity(config.loss.text_model, config.loss.text_weights)
         found["loss.text_model"] = Path(config.loss.text_model).name  # where a folder lies is no part of it
     return found
-
-
-def data_digest(**told: Any) -> str:
-    """The digest of a data set."""
-    return data(**told).digest
 
 
 @cache

@@ -24,7 +24,7 @@ logger = logging.getLogger("iqa")
 
 
 class Diverged(ValueError):
-    """The loss is no number any more."""
+    """The loss is no number any more, or a weight is none."""
 
 
 @dataclass
@@ -32,7 +32,9 @@ class State:
     """Everything that an exact resume needs.
 
     step: of the whole run, the next one; epoch: how many are finished, selection included; sums: loss terms of
-    the running epoch; own: what the stage adds (best value so far, predictions of the running epoch).
+    the running epoch; own: what the stage adds. Fine-tuning: best_epoch, best_srcc, best_plcc (of the selected epoch),
+    last_srcc (of the newest), seen (2, images): sums and counts of the running epoch's predictions; pretraining: curve,
+    a record of each epoch; both: done, to end early.
     """
 
     model: nn.Module
@@ -201,7 +203,7 @@ def epochs(
     """Train from state.step on and yield at the end of each epoch; when resumed, what the caller did is saved.
 
     The caller closes this, and ends the training early with state.own["done"] = True. Raises Stopped, after a
-    checkpoint, when asked to stop, and Diverged, before one, when the loss is no number.
+    checkpoint, when asked to stop, and Diverged, before one, when the loss or a weight is no number.
     """
     with closing(batches.ahead(source(start=state.step))) as crops:
         yield from _epochs(state, run, Timed(crops), losses_of, course)
@@ -280,9 +282,12 @@ def _save(state: State, run: Any) -> None:
 
 
 def _refuse_divergence(state: State) -> None:
+    """Raise Diverged unless losses and weights are numbers: a finite loss may have a gradient that is not."""
     lost = [name for name, total in state.sums.items() if not bool(torch.isfinite(total))]
-    if lost:
+    finite = torch.stack([torch.isfinite(weights).all() for weights in state.model.parameters()])
+    if lost or not bool(finite.all()):
+        what = f"The loss ({', '.join(lost)})" if lost else "A weight"
         raise Diverged(
-            f"The loss ({', '.join(lost)}) stopped being a number before step {state.step}: lower the learning "
+            f"{what} stopped being a number before step {state.step}: lower the learning "
             "rate or set optim.clip; the last finite checkpoint is kept."
         )

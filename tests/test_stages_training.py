@@ -1,0 +1,41 @@
+"""Epochs of a toy: what is saved, and what never is."""
+
+from itertools import repeat
+
+import pytest
+import torch
+
+from iqa import checkpoint, optim, tracking
+from iqa.stages.training import Course, Diverged, State, epochs
+
+
+def toy():
+    torch.manual_seed(0)
+    net = torch.nn.Linear(2, 1)
+    return State(net, optim.adamw({"all": (net.parameters(), 0.1)}, 0.0))
+
+
+def trained(state, folder, losses_of, **more):
+    """The epochs of two steps each that a run in this folder makes."""
+    course = Course(**{"images": 4, "per_epoch": 2, "epochs": 2, "lr_at": lambda step: 1.0, "clip": 0.0} | more)
+    source = lambda start: repeat(torch.ones(2, 2))  # noqa: E731
+    return [epoch.number for epoch in epochs(state, tracking.Silent(folder), source, losses_of, course)]
+
+
+@pytest.mark.parametrize("minutes", [0.0, 60.0], ids=["saved each step", "saved each epoch"])
+def test_weights_that_one_step_made_no_numbers_are_never_saved_however_finite_the_loss(minutes, tmp_path):
+    state = toy()
+
+    def losses_of(batch):
+        loss = state.model(batch).square().mean()
+        if state.step == 3:  # the last one: its loss is a number, its gradient is not
+            loss = loss + (state.model.weight * 0).sqrt().sum()
+        yield {"total": loss}
+
+    with pytest.raises(
+        Diverged, match=r"A weight stopped.*lower the learning rate.*the last finite checkpoint is kept"
+    ):
+        trained(state, tmp_path, losses_of, checkpoint_minutes=minutes)
+    step, tree = checkpoint.latest(tmp_path / "checkpoints")
+    assert step == (3 if minutes == 0 else 2)
+    assert all(torch.isfinite(tensor).all() for tensor in tree["weights"].values())
