@@ -180,6 +180,19 @@ def test_a_run_that_was_stopped_is_killed_and_says_by_what(tmp_path):
     assert row.status == "KILLED" and row.tags["iqa.stopped"] == "SIGTERM"
 
 
+def test_a_run_that_is_stopped_while_it_opens_is_killed_and_its_folder_given_back(tmp_path, monkeypatch):
+    def stopped():
+        raise tracking.Stopped(signal.SIGTERM)
+
+    with monkeypatch.context() as asked, pytest.raises(tracking.Stopped):
+        asked.setattr(run_module, "reap", stopped)
+        opened(tmp_path / "run").__enter__()
+    (row,) = tracking.rows()
+    assert row.status == "KILLED" and row.tags["iqa.stopped"] == "SIGTERM"
+    with opened(tmp_path / "run") as again:
+        assert again.run_id == row.run_id
+
+
 def test_a_finished_folder_is_not_opened_again(tmp_path):
     with opened(tmp_path / "run"):
         pass
@@ -330,8 +343,10 @@ def test_what_mlflow_refuses_is_said_and_holds_up_nothing_else(tmp_path, caplog)
         run.tags({"before": "1"})
         run.tags({"k" * 300: "a key that is too long"})
         run.tags({"after": "2"})
-    tags = tracking.row(run.run_id).tags
-    assert tags["before"] == "1" and tags["after"] == "2" and "MLflow refuses" in caplog.text
+        run.metrics({"k" * 300: 1.0, "loss": 2.0}, 1)  # one value of a record is refused, and not the others
+    row = tracking.row(run.run_id)
+    assert row.tags["before"] == "1" and row.tags["after"] == "2" and "MLflow refuses" in caplog.text
+    assert row.metrics == {"loss": 2.0}
 
 
 def test_a_run_deleted_under_way_ends_unshipped_and_comes_back_whole(tmp_path, monkeypatch):

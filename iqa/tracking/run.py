@@ -32,7 +32,10 @@ logger = logging.getLogger("iqa")
 
 @dataclass(eq=False)
 class Run:
-    """A run of the tracking store, written through the journal in its folder. Use it as a context."""
+    """A run of the tracking store, written through the journal in its folder. Use it as a context.
+
+    What each verb means is said once, in `silent.Silent`.
+    """
 
     folder: Path
     opening: Opening
@@ -122,15 +125,19 @@ class Run:
                 raise ValueError(f"The run in {self.folder} has finished: a new one needs another folder.")
             self.resumed = bool(self._journal.begin)
             join(self._journal, position, self.opening)
-            self._describe()
-            if self.opening.parent is None:
-                reap()
             opened = True
         finally:
             if not opened:
                 lock.release(self.folder, self._lock)
         self._shipper = Kept() if store.offline() else Shipper(self._journal, position)
         self._shipper.start()
+        try:
+            self._describe()
+            if self.opening.parent is None:
+                reap()
+        except BaseException as error:  # the store shows it as running by now: it ends there as any other run does
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(

@@ -34,7 +34,7 @@ class Sender:
         }
 
     def send(self, batch: list[Entry]) -> None:
-        """One call of the store for the batch; one an entry if it refuses some of them."""
+        """One call of the store for the batch; one an entry, then one a value, if it refuses some of them."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -44,11 +44,11 @@ class Sender:
                 raise
             if store.find_run(self.run) is None:
                 raise store.StoreError(f"The run {self.run} is gone from {store.shown(store.uri())}.") from error
-            if len(batch) == 1:
+            parts = _parts(batch)
+            if not parts:
                 logger.warning("MLflow refuses %s: %s", json.dumps(batch[0])[:300], error)
-                return
-            for entry in batch:
-                self.send([entry])
+            for part in parts:
+                self.send(part)
 
     def _metrics(self, batch: list[Entry]) -> None:
         from mlflow.entities import Metric
@@ -148,3 +148,11 @@ class Sender:
             self.models[model] = found.data.tags.get("iqa.model", "") if found else ""
             return self.models[model] or None
         return model if model.startswith(MODEL_ID) else None
+
+
+def _parts(batch: list[Entry]) -> list[list[Entry]]:
+    """A batch as smaller ones: its entries, the values of a single entry; [] for what cannot be divided."""
+    if len(batch) > 1:
+        return [[entry] for entry in batch]
+    values = batch[0].get("values", {})
+    return [[batch[0] | {"values": {key: value}}] for key, value in values.items()] if len(values) > 1 else []

@@ -78,16 +78,17 @@ class Shipper:
         A store that fails is given `patience` seconds from now on, one that takes its time `longest` seconds; both
         have STOPPED_PATIENCE when somebody asks to stop.
         """
-        until = time.monotonic() + longest
+        began = time.monotonic()
+        until = began + longest
+        asked = False
         self._leave.set()
         self._hurry.set()
-        began = time.monotonic()
         while self._thread.is_alive() and time.monotonic() < until:
             self._thread.join(0.05)
             if self.trouble:
                 until = min(until, began + patience)
-            if stop_requested():
-                until, longest = min(until, time.monotonic() + longest), min(longest, STOPPED_PATIENCE)
+            if stop_requested() and not asked:
+                asked, until = True, min(until, time.monotonic() + STOPPED_PATIENCE)
         self._give_up.set()
         self._hurry.set()
         self._thread.join(1.0)  # longer only if a call hangs; what it still sends, a later sync repeats harmlessly
@@ -140,10 +141,11 @@ def pending(journal: Journal, position: Position) -> int:
     return waiting + (_unsent_end(journal, position) is not None)
 
 
-def ship(journal: Journal, position: Position) -> int:
-    """Send everything once, in order, the end last; how many entries. Raises what the store raises."""
+def ship(journal: Journal, position: Position) -> None:
+    """Send everything once, in order, the end last. Raises what the store raises."""
     sender = Sender(journal.joined["run"], journal.joined["experiment"], journal.path.parent, position.models)
-    sent = sum(_ship_lane(lane, journal, position, sender) for lane in LANES)
+    for lane in LANES:
+        _ship_lane(lane, journal, position, sender)
     unsent = _unsent_end(journal, position)
     if unsent is not None:
         end, after = unsent
@@ -151,7 +153,6 @@ def ship(journal: Journal, position: Position) -> int:
         store.client().set_terminated(sender.run, end["status"], end_time=end["time"])
         position.ended = after
         position.save()
-    return sent
 
 
 def _unsent_end(journal: Journal, position: Position) -> tuple[Entry, int] | None:
@@ -162,16 +163,13 @@ def _unsent_end(journal: Journal, position: Position) -> tuple[Entry, int] | Non
     return (end, after) if position.ended < after else None
 
 
-def _ship_lane(lane: str, journal: Journal, position: Position, sender: "Sender") -> int:
-    sent = 0
+def _ship_lane(lane: str, journal: Journal, position: Position, sender: Sender) -> None:
     for batch, after in batches(journal.read(position.lanes[lane]), LANES[lane]):
         if batch:
             sender.send(batch)
             instants.reached("batch-sent")
-            sent += len(batch)
         position.lanes[lane] = after
         position.save()
-    return sent
 
 
 def batches(entries: Iterator[tuple[Entry, int]], wanted: tuple[str, ...]) -> Iterator[tuple[list[Entry], int]]:
