@@ -9,7 +9,7 @@ from typing import Any
 from . import command
 
 FLAGS = {
-    "preset": "demo, smoke, laptop, paper or a YAML file",
+    "preset": command.PRESET,
     "name": "a file of studies/",
     "trials": "how many in all, whoever computes them; 20",
     "workers": "processes here; 1",
