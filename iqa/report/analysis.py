@@ -7,7 +7,7 @@ import numpy as np
 
 from iqa.report.claims import MEANING, Comparison, delta_srcc
 from iqa.report.document import Block, Cell, Number, Paragraph, Section, Table, Text, say, slug
-from iqa.report.evidence import Evidence, mean, spread, tested
+from iqa.report.evidence import Evidence, by_seed, mean, spread, tested
 from iqa.report.verdicts import Verdict
 
 ADVICE = {
@@ -114,7 +114,7 @@ def _first_epoch(evidence: Evidence) -> Cell:
         shown: Cell = tuple(evidence.missing("finetune", arm)[:1]) or say("undefined")
         if kept:
             values, runs = zip(*kept, strict=True)
-            shown = (spread(values, runs, "val/srcc after epoch 1"),)
+            shown = (spread(by_seed(values, runs), runs, "val/srcc after epoch 1"),)
         cells += ["; " if cells else "", f"{evidence.title(arm)} ", *shown]
     return say(*cells)
 
