@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from iqa.report.beside import beside
 from iqa.report.claims import MEANING, Comparison, compared, delta_srcc
 from iqa.report.document import Block, Cell, Number, Paragraph, Section, Table, Text, say, slug
 from iqa.report.evidence import Evidence, by_seed, mean, spread, tested
@@ -21,7 +22,7 @@ ADVICE = {
 
 def analysis(evidence: Evidence, verdicts: Sequence[Verdict], comparisons: Sequence[Comparison]) -> Section:
     """Does pretraining help, and why (or why not)?"""
-    parts = [Section("Does it help? The claims", _claims(evidence, verdicts))]
+    parts = [Section("Does it help? The claims", (*_claims(evidence, verdicts), *beside(evidence, comparisons)))]
     parts.append(Section("Why does it work (or not)?", (why(evidence, comparisons),)))
     return Section("Analysis", (), tuple(parts))
 
