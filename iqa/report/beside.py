@@ -73,7 +73,7 @@ def _bootstrap(evidence: Evidence, one: Comparison, folds: Sequence[Sides]) -> A
 
 
 def _counts(one: Comparison, folds: Sequence[Sides]) -> tuple[Number, Number, Number]:
-    """Of all seed pairs, in all folds: with smaller errors, with smaller ones and a small p, with larger ones and one."""
+    """Pairs of all folds with smaller errors, those of them with a small p, pairs with larger errors and a small p."""
     tests = [
         test
         for ours, theirs in folds
