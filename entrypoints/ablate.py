@@ -1,4 +1,4 @@
-"""mlflow run . -e ablate: the seed's ablations, nine rows from seven arms; `main` with its experiment."""
+"""mlflow run . -e ablate: the original experiment's ablations, nine rows from seven arms, as `main` runs them."""
 
 import sys
 

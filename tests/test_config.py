@@ -3,6 +3,7 @@
 import pytest
 
 from iqa import config
+from iqa.config import reading
 
 
 def refusal(stage: str, preset: str = "demo", **overrides: str) -> str:
@@ -20,7 +21,7 @@ def test_the_defaults_are_the_seeds_numbers():
     assert (stage2.model.drop_path, stage2.model.dropout, stage2.optim.weight_decay) == (0.2, 0.3, 2e-4)
 
 
-@pytest.mark.parametrize("preset", ["demo", "smoke", "laptop", "frugal", "paper"])
+@pytest.mark.parametrize("preset", sorted(file.stem for file in reading.PRESETS.glob("*.yaml")))
 @pytest.mark.parametrize("stage", list(config.STAGES))
 def test_every_preset_makes_every_stage(preset, stage):
     assert config.load(stage, {}, preset)

@@ -38,6 +38,18 @@ def test_columns_are_found_by_their_usual_names_and_missing_ones_are_named(files
     assert len(pairing.read(files("a.csv", rows(0), "filename,score,prediction")).paths) == 20
     with pytest.raises(ReportError, match="lacks score"):
         pairing.read(files("b.csv", rows(0), "image,foo,pred"))
+    with pytest.raises(ReportError, match="lacks score.* A dmos may mean that lower is better: name it score if"):
+        pairing.read(files("c.csv", rows(0), "image,dmos,pred"))
+
+
+def test_scores_that_run_against_both_predictions_are_pointed_out(files):
+    turned = [line.rpartition(",")[0] + f",{-float(line.rpartition(',')[2])}" for line in rows(0.1)]
+    one, other, against = files("a.csv", rows(0.1)), files("b.csv", rows(0.2)), files("c.csv", turned)
+    warned = [
+        any("the better side is the other one" in line for line in pairing.compare([first], [second], 50))
+        for first, second in ((one, other), (one, against), (against, against))
+    ]
+    assert warned == [False, False, True]
 
 
 def test_files_of_other_images_or_other_scores_are_refused(files):

@@ -2,13 +2,14 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from report_toy import Store, logged, make
 
 from iqa import statistics
-from iqa.report import claims, figures, results, training
+from iqa.report import analysis, claims, cost, figures, results, training
 from iqa.report.document import Undefined, plain, table_csv
 
 
@@ -69,3 +70,22 @@ def test_curves_are_those_of_every_fold_as_the_tables_of_epochs_are(store):
     assert means == pytest.approx([row[1][0].values[0] for row in table.rows])
     (caption,) = {training.finetuning(evidence).caption.split(" Line: ")[1]}
     assert caption == "mean over seeds and folds; band: their range."
+
+
+def test_a_spread_over_seeds_is_one_of_the_seeds_means_over_their_folds(store):
+    """Folds differ by their images, seeds by their training: of runs of both, a spread would be of neither."""
+    store.rows.clear()
+    for seed, fold in ((seed, fold) for seed in (0, 1) for fold in (0, 1)):
+        value = 0.5 + seed / 10 + fold / 4
+        store.add("finetune", "baseline", seed, {}, {"val/srcc": [(1, value)]})
+        store.rows[-1].tags["fold"] = str(fold)
+        store.rows[-1] = replace(store.rows[-1], start=1000, end=1000 + int(value * 3_600_000))
+    evidence = store.evidence(seeds=[0, 1], folds=["0", "1"], targets=[], contrasts=[])
+    wanted = pytest.approx((0.675, np.std([0.625, 0.725], ddof=1)))
+    shown = {
+        "epoch": training.epochs(evidence, "finetune", "baseline", {"val/srcc": "Val. SRCC"}).rows[0][1][0],
+        "first epoch": analysis.why(evidence, []).rows[2][2][2],
+        "elapsed": next(row for row in cost.time_table(evidence).rows if "finetune, ImageNet" in plain(row[0]))[-2][0],
+    }
+    for name, number in shown.items():
+        assert number.values == wanted and "over 2 seeds" in number.what and len(number.runs) == 4, name

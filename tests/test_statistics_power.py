@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from iqa.statistics import Plan, Spread, crossed, minimum_detectable, planned, power, spread_of
+from iqa.statistics import ASSUMED, Plan, Spread, crossed, minimum_detectable, planned, power, spread_of
 
 
 def test_the_plan_is_the_expectation_of_the_components():
@@ -79,5 +79,6 @@ def test_impossible_plans_are_refused():
         spread_of(crossed([[1, 2, 3]], [[1, 3, 2]], [1, 2, 3]))
 
 
-def test_the_words_of_the_spread_are_standard_deviations():
-    assert not math.isnan(planned([Spread(0.003, 0.08, 0.1)], [81], 8).df)
+def test_the_assumed_units_give_the_half_width_that_they_were_taken_from():
+    units_alone = planned([Spread(0.0, ASSUMED.units, 0.0)], [2015], 8)
+    assert 1.96 * math.sqrt(units_alone.variance) == pytest.approx(0.0036, abs=2e-5)

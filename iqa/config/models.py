@@ -61,7 +61,7 @@ class Data(Section):
     root: str = ""  # where published sets lie; no part of a result's identity
     protocol: str = ""  # "" = the set's own default
     split_seed: Seed = 0  # never the training seed
-    on_bad: Literal["error", "skip"] = "error"
+    on_bad: Literal["error", "skip"] = "error"  # skip: leave unusable rows out, count and list them
     fold: Annotated[int, Field(ge=0)] = 0  # of kfold-5: the one that is tested, 0 to 4
     round: Annotated[int, Field(ge=0)] = 0  # of random-80-20 and the like: which draw, 0 to 9
     input_size: Sizes = AS_PUBLISHED
@@ -105,9 +105,7 @@ class Loss(Section):
     ranking_negative: Weight = 1.0  # lambda_neg, of full
     prototypes: Literal["text", "random"] = "text"  # of full; random: the control without words
     cosine: Annotated[float, Field(ge=-1, lt=1)] = 0.0  # of random prototypes
-    text_model: str = (
-        "RN50-quickgelu"  # QualiCLIP's; a name of open_clip, a folder with its config, or hf-hub:OWNER/NAME
-    )
+    text_model: str = "RN50-quickgelu"  # QualiCLIP's; open_clip's name, a folder with its config, or hf-hub:OWNER/NAME
     text_weights: str = ""  # a tag of open_clip or a file; "" = the folder's own, of a name openai
     prompts: Names = ("Good photo|Bad photo",)  # antonyms good|bad; the scores of several pairs are averaged
     shuffle_levels: bool = False  # the control: ranks mean nothing, a fresh permutation for each image and step
@@ -130,8 +128,8 @@ class Loss(Section):
 
 
 class PretrainOptim(Section):
-    lr: Rate = 5e-5
-    weight_decay: Weight = 1e-4
+    lr: Rate = 5e-5  # at the first step; a cosine from there
+    weight_decay: Weight = 1e-4  # AdamW's
     batch_size: Positive = 8  # images, each seen 2 x levels times
     epochs: Annotated[int, Field(ge=0, le=MOST_EPOCHS)] = 10
     floor: Share = 0.0  # last rate over first rate, in every group
@@ -165,33 +163,33 @@ class PretrainConfig(Section):
 
 
 class FinetuneModel(Section):
-    encoder: str = "swin_base"
-    weights: str = "timm"
-    multi_scale: bool = True
-    attention: bool = True
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    encoder: str = "swin_base"  # as in pretraining
+    weights: str = "timm"  # as in pretraining
+    multi_scale: bool = True  # the hyper network sees all four stages, not the last alone
+    attention: bool = True  # one weight for each stage and image; only with multi_scale
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3  # rate, in the head
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.2  # rate of the encoder's last block; it grows from 0 with depth
 
 
 class TrainCrops(Section):
     size: Positive = 224  # pixels
     per_image: Positive = 1  # crops of one decoded image in each epoch
-    flip: bool = True
-    validation: Positive = 5  # crops per image: the four corners and the centre, as HyperIQA's grid thinned
+    flip: bool = True  # horizontally, every other crop at random
+    validation: Positive = 5  # crops per image in each epoch: the four corners and the centre
     grid: Positive = 5  # the selected epoch sees grid x grid crops
 
 
 class FinetuneOptim(Section):
-    head_lr: Rate = 5e-5
+    head_lr: Rate = 5e-5  # at the first step; a cosine from there
     encoder_lr_ratio: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1  # encoder rate = this x head_lr
-    weight_decay: Weight = 2e-4
+    weight_decay: Weight = 2e-4  # AdamW's
     batch_size: Positive = 96  # crops
     epochs: Annotated[int, Field(gt=0, le=MOST_EPOCHS)] = 50
     extra_passes: Annotated[int, Field(ge=0)] = 0  # crops through the encoder beyond these epochs, as more of them:
     # the control of equal compute; one cosine over all, and early stopping waits until they are spent
     patience: Annotated[int, Field(ge=0)] = 10  # epochs without a better validation SRCC; 0 = never stop early
-    floor: Share = 0.0
-    clip: Weight = 0.0
+    floor: Share = 0.0  # last rate over first rate, in every group
+    clip: Weight = 0.0  # largest gradient norm; 0 = none
 
 
 class FinetuneConfig(Section):

@@ -39,7 +39,7 @@ NO_PART_OF_THE_RESULT = ("data.root", "targets.root", "compute.checkpoint_minute
 
 
 def load(stage: str, overrides: dict[str, Any], preset: str = "demo") -> Any:
-    """The config of `stage`: its defaults (the seed's numbers), then the preset's, then the overrides.
+    """The config of `stage`: its defaults (the original experiment's), then the preset's, then the overrides.
 
     overrides: flat or dotted name → value, strings as the command line gives them; UNSET ones are ignored.
     Raises ConfigError naming every unknown field (with the nearest), every clash and every ill-typed value.

@@ -45,21 +45,26 @@ def verify(
         faults.append(f"{len(found.entries):,} pictures can be used, where there should be {wanted:,}")
     entries, digests = found.entries, {entry.path: entry.path for entry in found.entries}
     if seen:
-        known, unreadable = contents.look(found.root, digests, fresh=True)
-        faults += placed(found, unreadable)
-        entries = [entry for entry in entries if entry.path in known]
-        digests = {path: content.digest for path, content in known.items()}
-        faults += repeated(entries, digests)
-        if protocol in own_protocols(found):
-            entries, leaked = without_leaks(entries, digests)
-            faults += leaked
-        faults += _damaged(entries, digests, sizes.size_of(found.name, input_size), resample)
+        entries, digests, bad = _looked_at(found, protocol)
+        faults += [*bad, *_damaged(entries, digests, sizes.size_of(found.name, input_size), resample)]
     facts += _scores(found, entries)
     if entries and (seen or protocol in own_protocols(found)):
         entries = split(found, entries, digests, turn)
         facts += _parts(entries, label)
         faults += constant([entry.part for entry in entries], [entry.opinion for entry in entries])
     return Findings(tuple(facts), tuple(faults))
+
+
+def _looked_at(found: Listing, protocol: str) -> tuple[list[Entry], dict[str, str], list[str]]:
+    """The entries whose pictures can be used, the digest of each path, and the faults of the others."""
+    known, unreadable = contents.look(found.root, [entry.path for entry in found.entries], fresh=True)
+    entries = [entry for entry in found.entries if entry.path in known]
+    digests = {path: content.digest for path, content in known.items()}
+    faults = [*placed(found, unreadable), *repeated(entries, digests)]
+    if protocol in own_protocols(found):
+        entries, leaked = without_leaks(entries, digests)
+        faults += leaked
+    return entries, digests, faults
 
 
 def repeated(entries: Sequence[Entry], digests: dict[str, str]) -> list[str]:

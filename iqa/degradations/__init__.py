@@ -29,7 +29,7 @@ class Family:
 
     apply: Apply
     group: str
-    chain: tuple[float, ...]  # five published values, mildest first
+    chain: tuple[float, ...]  # five values, mildest first: the published ones unless a comment says otherwise
     limits: tuple[float, float]  # of a severity that the operation accepts
     codec: bool = False
     whole: bool = False
@@ -48,6 +48,7 @@ FAMILIES: dict[str, Family] = {
     "jpeg2000": Family(compression.jpeg2000, "compression", (16, 32, 45, 120, 170), (1, 1000), codec=True, smallest=80),
     "brighten": Family(brightness.brighten, "brightness", (0.1, 0.2, 0.4, 0.7, 1.1), (0, 10)),
     "darken": Family(brightness.darken, "brightness", (0.05, 0.1, 0.2, 0.4, 0.8), (0, 10)),
+    # Published as one family, 0 .08 −.08 .15 −.15, which is no chain.
     "mean_up": Family(brightness.mean_up, "brightness", (0.03, 0.06, 0.09, 0.12, 0.15), (0, 1)),
     "mean_down": Family(brightness.mean_down, "brightness", (0.03, 0.06, 0.09, 0.12, 0.15), (0, 1)),
     "color_diffusion": Family(colour.color_diffusion, "colour", (1, 3, 6, 8, 12), (1, 100)),
@@ -62,6 +63,7 @@ FAMILIES: dict[str, Family] = {
     "quantization": Family(spatial.quantization, "spatial", (20, 16, 13, 10, 7), (2, 256), whole=True),
     "color_blocks": Family(spatial.color_blocks, "spatial", (2, 4, 6, 8, 10), (1, 10_000), whole=True),
     "sharpen": Family(contrast.sharpen, "contrast", (1, 2, 3, 6, 12), (0, 100)),
+    # Published as one family, 0 .15 −.4 .3 −.6, which is no chain.
     "contrast_up": Family(contrast.linear_contrast, "contrast", (0.06, 0.12, 0.18, 0.24, 0.3), (-0.2, 1)),
     # The identity is −0.2, so −0.12 would raise the contrast and change more than −0.24: an even chain beyond it.
     "contrast_down": Family(contrast.linear_contrast, "contrast", (-0.28, -0.36, -0.44, -0.52, -0.6), (-1, -0.2)),

@@ -1,13 +1,14 @@
-"""The seed's analysis: its four claims decided, its hypotheses with their evidence, its conclusions; all by rule."""
+"""The analysis: the declared claims decided, hypotheses with their evidence, conclusions; all by rule."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from iqa.report.claims import MEANING, Comparison, delta_srcc
+from iqa.report.beside import beside
+from iqa.report.claims import MEANING, Comparison, compared, delta_srcc
 from iqa.report.document import Block, Cell, Number, Paragraph, Section, Table, Text, say, slug
-from iqa.report.evidence import Evidence, mean, spread, tested
+from iqa.report.evidence import Evidence, by_seed, mean, spread, tested
 from iqa.report.verdicts import Verdict
 
 ADVICE = {
@@ -21,7 +22,7 @@ ADVICE = {
 
 def analysis(evidence: Evidence, verdicts: Sequence[Verdict], comparisons: Sequence[Comparison]) -> Section:
     """Does pretraining help, and why (or why not)?"""
-    parts = [Section("Does it help? The claims", _claims(evidence, verdicts))]
+    parts = [Section("Does it help? The claims", (*_claims(evidence, verdicts), *beside(evidence, comparisons)))]
     parts.append(Section("Why does it work (or not)?", (why(evidence, comparisons),)))
     return Section("Analysis", (), tuple(parts))
 
@@ -59,32 +60,25 @@ def _p(value: float, one: Verdict, what: str) -> Cell:
 
 
 def why(evidence: Evidence, comparisons: Sequence[Comparison]) -> Table:
-    """Each hypothesis of the seed beside the numbers that speak for or against it."""
+    """Each hypothesis of the original experiment beside the numbers that speak for or against it."""
     rows = [
         (say("Quality-aware representations"), say("probes of the frozen encoders"), _probes(evidence)),
         (say("Domain mismatch"), say("gain on degraded sets against the others"), _domains(evidence, comparisons)),
         (say("Better (or worse) initialisation"), say("validation SRCC after epoch 1"), _first_epoch(evidence)),
-        (say("Insufficient pretraining epochs"), say("slope from 10 to 20 epochs"), _elsewhere("ablate", evidence)),
-        (
-            say("The loss needs tuning"),
-            say("ablation of the loss, study of its weights"),
-            _elsewhere("ablate", evidence),
-        ),
+        (say("Insufficient pretraining epochs"), say("slope between the two largest numbers"), _slope(evidence)),
+        (say("The loss needs tuning"), say("ablation of the loss, study of its weights"), _elsewhere(evidence)),
         (say("The encoder's rate"), say("interaction of the gain with the rate"), _rate(evidence)),
     ]
-    caption = say("The seed's hypotheses and the evidence that this experiment has for each.")
+    caption = say("The original experiment's hypotheses, and the evidence that this experiment has for each.")
     return Table("hypotheses", caption, ("Hypothesis", "Looked at", "Evidence"), tuple(rows), stack=True)
 
 
-def _by_arm(evidence: Evidence, key: str, digits: int = 4) -> Cell:
+def _probes(evidence: Evidence) -> Cell:
     cells: list = []
     for arm in evidence.arms:
-        cells += ["; " if cells else "", f"{evidence.title(arm)} ", *mean(evidence, "finetune", arm, key, digits)]
+        value = mean(evidence, "finetune", arm, "probe/100/srcc")
+        cells += ["; " if cells else "", f"{evidence.title(arm)} ", *value]
     return say(*cells)
-
-
-def _probes(evidence: Evidence) -> Cell:
-    return _by_arm(evidence, "probe/100/srcc")
 
 
 def _domains(evidence: Evidence, comparisons: Sequence[Comparison]) -> Cell:
@@ -114,7 +108,7 @@ def _first_epoch(evidence: Evidence) -> Cell:
         shown: Cell = tuple(evidence.missing("finetune", arm)[:1]) or say("undefined")
         if kept:
             values, runs = zip(*kept, strict=True)
-            shown = (spread(values, runs, "val/srcc after epoch 1"),)
+            shown = (spread(by_seed(values, runs), runs, "val/srcc after epoch 1"),)
         cells += ["; " if cells else "", f"{evidence.title(arm)} ", *shown]
     return say(*cells)
 
@@ -125,20 +119,40 @@ def _rate(evidence: Evidence) -> Cell:
     return say("one rate here; ", Text("mlflow run . -P preset=paper", code=True), " has the grid")
 
 
-def _elsewhere(entry: str, evidence: Evidence) -> Cell:
-    if any(one.experiment.get("ablations") for one in evidence.with_shown):
+def _slope(evidence: Evidence) -> Cell:
+    """ΔSRCC from the second largest to the largest number of pretraining epochs that the ablations tried."""
+    for one, told in _tables(evidence):
+        arms = {int(row["label"]): row["arm"] for row in told["rows"] if row["label"].isdecimal()}
+        if len(arms) == len(told["rows"]) > 1:
+            (fewer, baseline), (more, treatment) = sorted(arms.items())[-2:]
+            found = compared(one, "epochs", treatment, baseline, one.own, "own")
+            return say(f"{fewer} to {more} epochs: ΔSRCC on {one.own} ", found.hole or delta_srcc(found))
+    return _elsewhere(evidence)
+
+
+def _elsewhere(evidence: Evidence) -> Cell:
+    if _tables(evidence):
         return say("see the ablation studies, below")
+    return say("not part of this experiment; ", *_ablate(evidence))
+
+
+def _ablate(evidence: Evidence) -> Cell:
+    """The command of the ablations, which are an experiment of their own: it fills no place of another's report."""
     preset = evidence.experiment.get("preset", "demo")
-    return say("to fill: ", Text(f"mlflow run . -e {entry} -P preset={preset}", code=True))
+    return say(Text(f"mlflow run . -e ablate -P preset={preset}", code=True), " has them in a report of its own")
+
+
+def _tables(evidence: Evidence) -> list[tuple[Evidence, Mapping[str, Any]]]:
+    """The tables of ablations that this report shows, each with the experiment that declares it."""
+    return [(one, told) for one in evidence.with_shown for told in one.experiment.get("ablations", ())]
 
 
 def ablations(evidence: Evidence) -> Section:
-    """The seed's three tables: means and spreads without marks; or the command that makes them."""
-    parts = [_ablation(one, told) for one in evidence.with_shown for told in one.experiment.get("ablations", ())]
+    """The original experiment's three tables: means and spreads without marks; or the command that makes them."""
+    parts = [_ablation(*table) for table in _tables(evidence)]
     if not parts:
-        preset = evidence.experiment.get("preset", "demo")
-        command = Text(f"mlflow run . -e ablate -P preset={preset}", code=True)
-        return Section("Ablation studies", (Paragraph(say("Pretraining epochs, degradations, loss: ", command)),))
+        words = say("Pretraining epochs, degradations and loss: ", *_ablate(evidence), ".")
+        return Section("Ablation studies", (Paragraph(words),))
     return Section("Ablation studies", (), tuple(parts))
 
 

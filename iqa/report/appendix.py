@@ -1,4 +1,4 @@
-"""What the seed's appendix asks for: its commands in ours, its deviations, the full configurations, the environment."""
+"""The appendix: the original experiment's commands in ours, deviations from it, full configurations, environment."""
 
 import json
 
@@ -6,7 +6,7 @@ from iqa.report.document import Block, Code, Paragraph, Section, Table, Text, sa
 from iqa.report.evidence import Evidence
 from iqa.report.setup import ENVIRONMENT
 
-COMMANDS = (  # the seed's command or flag → ours, and why it differs
+COMMANDS = (  # a command or flag of the original experiment → ours, and why it differs
     ("./run_qualiclip_experiments.sh", "mlflow run . -P preset=paper", "stops and goes on; finished cells are reused"),
     ("pip install git+…/CLIP.git", "make venv", "every version is pinned; no code from a branch"),
     ("pretrain_qualiclip.py", "mlflow run . -e pretrain -P preset=paper", ""),
@@ -26,13 +26,13 @@ COMMANDS = (  # the seed's command or flag → ours, and why it differs
     ("best_model_*.pkl", "the artifact model of the run", "selected on validation, not on test"),
 )
 DEVIATIONS = (
-    "The seed compares an encoder rate of 1e-6 with one of 5e-6, which confounds the rate with the pretraining: its "
-    "pair is shown where the experiment has it, and tuned against tuned decides.",
-    "Epochs are selected on the validation part; the seed's origin selected on the test part.",
-    "Brightness is two families, brighten and darken, each in order of severity; the seed's list was not.",
+    "The original compares an encoder rate of 1e-6 with one of 5e-6, which confounds the rate with the pretraining: "
+    "its pair is shown where the experiment has it, and tuned against tuned decides.",
+    "Epochs are selected on the validation part; the original selected on the test part.",
+    "Brightness is two families, brighten and darken, each in order of severity; the original's list was not.",
     "The ranking term is a margin without absolute targets, and every term is a mean over its own pairs.",
     "Images are degraded before normalisation, in [0, 1].",
-    "Every number is a mean over seeds with its spread; the seed shows one run.",
+    "Every number is a mean over seeds with its spread; the original shows one run.",
     "Batch normalisation, where an encoder has it, keeps its stored statistics.",
 )
 
@@ -41,8 +41,8 @@ def appendix(evidence: Evidence) -> Section:
     """Commands, configurations, environment."""
     configs = tuple(_configuration(evidence, stage, arm) for stage, arm in _arms(evidence))
     parts = (
-        Section("The seed's commands and flags, and ours", (_commands(),)),
-        Section("Deviations from the seed", tuple(Paragraph(say(text), "item") for text in DEVIATIONS)),
+        Section("The original experiment's commands and flags, and ours", (_commands(),)),
+        Section("Deviations from the original experiment", tuple(Paragraph(say(text), "item") for text in DEVIATIONS)),
         Section("Full configurations", tuple(block for pair in configs for block in pair)),
         Section("Environment", _environment(evidence)),
         *_notices(evidence),
@@ -52,10 +52,10 @@ def appendix(evidence: Evidence) -> Section:
 
 def _commands() -> Table:
     rows = tuple(
-        (say(Text(seed, code=True)), say(Text(ours, code=True)), say(note or "–")) for seed, ours, note in COMMANDS
+        (say(Text(theirs, code=True)), say(Text(ours, code=True)), say(note or "–")) for theirs, ours, note in COMMANDS
     )
     return Table(
-        "commands-seed", say("The seed's way of saying it, and ours."), ("Seed", "Here", "Note"), rows, stack=True
+        "commands-original", say("Its way of saying it, and ours."), ("Original", "Here", "Note"), rows, stack=True
     )
 
 

@@ -1,4 +1,4 @@
-"""Evidence → the document, section by section in the order of the seed's, with its banner and headline."""
+"""Evidence → the document, in the original report's order of sections, with banner and headline."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ BIASED = (
 
 
 def compose(evidence: Evidence, comparisons: Sequence[Comparison], decided: Sequence[Verdict]) -> Document:
-    """The document, in the order of the seed's."""
+    """The whole document."""
     measured = results.results(evidence, comparisons)
     measured = replace(measured, sections=(*measured.sections, *choosing.section(evidence)))
     return Document(

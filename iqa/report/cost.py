@@ -3,7 +3,7 @@
 import json
 
 from iqa.report.document import Cell, Number, Paragraph, Section, Table, Undefined, say
-from iqa.report.evidence import FINISHED, PLAIN, Evidence, Row, Unit, count, duration, mean
+from iqa.report.evidence import FINISHED, PLAIN, Evidence, Row, Unit, by_seed, count, duration, mean
 
 COST: dict[str, tuple[str, int, Unit]] = {  # metric → heading, digits, unit
     "cost/hours": ("Time", 1, PLAIN),
@@ -50,9 +50,10 @@ def size_table(evidence: Evidence) -> Table:
             cell: Cell = (_size(evidence, found[0], artifact),) if found else tuple(evidence.missing(stage, arm)[:1])
             rows.append((say(f"{artifact}, {evidence.title(arm)}"), cell))
     caption = say(
-        "Weights on disk, as the artifact's manifest states them: the encoder that pretraining hands on, and "
+        "Weights on disk, as the artifact's manifest states them: the encoder that pretraining hands on, and the "
+        "whole model with its head."
     )
-    return Table("size", (*caption, *say("the whole model with its head.")), ("Artifact", "Size"), tuple(rows))
+    return Table("size", caption, ("Artifact", "Size"), tuple(rows))
 
 
 def _size(evidence: Evidence, row: Row, artifact: str) -> Number | Undefined:
@@ -84,7 +85,8 @@ def _elapsed(evidence: Evidence, stage: str, arm: str) -> Cell:
     rows = [row for row in evidence.runs(stage, arm) if row.start and row.end]
     if not rows:
         return tuple(evidence.missing(stage, arm)[:1]) or say("–")
-    return (duration([_hours(row) for row in rows], rows, f"hours from start to end of {stage}"),)
+    hours = by_seed([_hours(row) for row in rows], rows)
+    return (duration(hours, rows, f"hours from start to end of {stage}"),)
 
 
 def _hours(row: Row) -> float:

@@ -142,7 +142,7 @@ def forest(evidence: Evidence, comparisons: Sequence[Comparison]) -> Figure | No
     shown = [one for one in comparisons if one.hole is None]
     if not shown:
         return None
-    labels = [f"{one.dataset}" if one.kind != "cross" else "mean of targets" for one in shown]
+    labels = [one.dataset if one.kind != "cross" else "mean of targets" for one in shown]
     if len({one.name for one in shown}) > 1:
         labels = [f"{one.name}: {label}" for one, label in zip(shown, labels, strict=True)]
     ends = [_ends(one) for one in shown]

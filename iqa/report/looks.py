@@ -106,8 +106,8 @@ def _answers(evidence: Evidence, row: Row) -> Predictions:
 
 
 def _attention(evidence: Evidence, arm: str, row: Row) -> list[Block]:
-    with np.load(evidence.fetch(row.run_id, f"attention/{evidence.own}.npz"), allow_pickle=False) as kept:
-        paths, crops, maps, stages, windows = (kept[name] for name in ("paths", "crops", "maps", "stages", "windows"))
+    with np.load(evidence.fetch(row.run_id, f"attention/{evidence.own}.npz"), allow_pickle=False) as left:
+        paths, crops, maps, stages, windows = (left[name] for name in ("paths", "crops", "maps", "stages", "windows"))
     title = evidence.title(arm)
     png = pictures.attention(crops, maps, stages, windows)
     alt = f"{title}: {len(paths)} test images from the worst to the best score, with maps of where the model looks"

@@ -15,7 +15,7 @@ from iqa.report.predictions import Predictions
 
 NAMES = {  # what csv files call their columns, in the order of preference
     "path": ("path", "image", "image_name", "img", "file", "filename", "name"),
-    "score": ("score", "mos", "dmos", "opinion", "target", "label", "gt"),
+    "score": ("score", "mos", "opinion", "target", "label", "gt"),  # no dmos, which may mean that lower is better
     "prediction": ("prediction", "predicted", "pred", "predictions", "output", "quality"),
     "group": ("group", "unit", "reference", "ref_img", "prompt", "source"),
 }
@@ -31,7 +31,8 @@ def read(file: Path) -> Predictions:
     lacking = [part for part in NEEDED if column[part] is None]
     if lacking:
         wanted = "; ".join(f"{part}: one of {', '.join(NAMES[part])}" for part in lacking)
-        raise ReportError(f"{file} has the columns {', '.join(header)}, and lacks {wanted}.")
+        hint = " A dmos may mean that lower is better: name it score if higher is." if "dmos" in known else ""
+        raise ReportError(f"{file} has the columns {', '.join(header)}, and lacks {wanted}.{hint}")
     rows: list[Row] = []
     faults: list[str] = []
     for line, fields in lines:
@@ -74,6 +75,7 @@ def compare(treatment: Sequence[Path], baseline: Sequence[Path], resamples: int 
     yield f"{len(first.paths)} images, {len(set(first.units.tolist()))} units, {len(treatment)} seed pairs"
     for name, side in zip(("treatment", "baseline"), sides, strict=True):
         yield f"{name}: {_correlations(side)}"
+    yield from _direction(sides)
     ours, theirs = (np.stack([one.values for one in side]) for side in sides)
     found = statistics.crossed(ours, theirs, first.scores, first.units)
     if math.isnan(found.delta):
@@ -101,6 +103,13 @@ def _beside(ours: np.ndarray, theirs: np.ndarray, first: Predictions, resamples:
     tests = statistics.pitman_morgan(ours, theirs, first.scores)
     shown = ", ".join(f"{'smaller' if one.slope > 0 else 'larger'} errors, p {one.p:.3g}" for one in tests)
     yield f"beside it, Pitman and Morgan by pair (treatment): {shown}"
+
+
+def _direction(sides: Sequence[Sequence[Predictions]]) -> Iterator[str]:
+    """A line where both sides run against the scores: if lower ones are better, the difference has the wrong sign."""
+    means = [np.mean([metrics.srcc(one.values, one.scores) for one in side]) for side in sides]
+    if all(mean < 0 for mean in means):
+        yield "both correlate negatively: if lower scores mean better images, the better side is the other one"
 
 
 def _correlations(side: Sequence[Predictions]) -> str:

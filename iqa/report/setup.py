@@ -6,7 +6,7 @@ from iqa.report.document import Cell, Paragraph, Section, Table, Text, say
 from iqa.report.evidence import Evidence, Row
 
 STAGES = {"pretrain": "Quality-aware self-supervised pretraining", "finetune": "Supervised fine-tuning"}
-METHOD = {  # the seed's lines → fields of the resolved config
+METHOD = {  # lines of the original experiment's description → fields of the resolved config
     "pretrain": {
         "Data set": ("data.name",),
         "Model": ("model.encoder", "model.weights"),

@@ -1,9 +1,9 @@
-"""Training as it went: the seed's curves and tables of epochs."""
+"""Training as it went: curves and tables of epochs."""
 
 from collections.abc import Sequence
 
 from iqa.report.document import Cell, Section, Table, Text, say, slug
-from iqa.report.evidence import Evidence, Row, count, mean, spread, tested
+from iqa.report.evidence import Evidence, Row, by_seed, count, mean, spread, tested
 from iqa.report.figures import finetuning, finite, over, pretraining
 
 PRETRAIN = {
@@ -77,4 +77,5 @@ def _at(lines: Sequence[tuple[Row, dict[int, float]]], key: str, step: int) -> C
     found = [(row, line[step]) for row, line in lines if step in line]
     if not found:
         return say("–")
-    return (spread([value for _, value in found], [row for row, _ in found], f"{key} at epoch {step}"),)
+    rows = [row for row, _ in found]
+    return (spread(by_seed([value for _, value in found], rows), rows, f"{key} at epoch {step}"),)

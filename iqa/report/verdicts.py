@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from iqa import statistics
 from iqa.report.choosing import chosen, partner
@@ -28,7 +28,7 @@ class Verdict:
     adjusted: float = math.nan
     mark: str = statistics.OPEN
     void: str = ""
-    extra: tuple[Cell, ...] = field(default=())
+    extra: tuple[Cell, ...] = ()
 
 
 def decide(evidence: Evidence) -> list[Verdict]:
@@ -87,8 +87,8 @@ def _cross(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> Ve
     if families and found[0].hole is None:
         arms = (contrast["name"], found[0].treatment, found[0].baseline)
         kept = [compared(evidence, *arms, target, "target", families) for target in evidence.targets]
-        if any(len(one.found.per_seed) and _restricted(evidence, one, families) for one in kept if one.hole is None):
-            rest = [one for one in kept if one.hole is None]
+        rest = [one for one in kept if one.hole is None]
+        if any(_restricted(evidence, one, families) for one in rest):
             narrowed = together(rest) if len(rest) > 1 else replace(rest[0], kind="cross")
             parts.append(replace(narrowed, dataset=f"{narrowed.dataset}, without the groups used in pretraining"))
     return _from(bare, parts, MARGINS["cross"], found[0].found.parts if found[0].hole is None else ())
@@ -129,7 +129,10 @@ def _probe(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> Ve
 
 
 def _epochs(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> Verdict:
-    """Epochs to the baseline's mean final validation SRCC less a tolerance, both arms at the baseline's rate."""
+    """Epochs to the baseline's mean final validation SRCC less a tolerance, both arms at the baseline's rate.
+
+    Of an experiment in folds the first fold's runs alone: folds differ in what they reach, and the target is one.
+    """
     baseline = chosen(evidence, contrast["baseline"]).arm
     treatment = partner(evidence, dict(contrast), baseline) or chosen(evidence, contrast["treatment"]).arm
     seeds = [s for s in evidence.seeds if all(evidence.run("finetune", a, s) for a in (treatment, baseline))]
@@ -147,7 +150,8 @@ def _epochs(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> V
     ratio = Number((found.ratio,), "{0:.2f}", runs, what)
     target = Number((found.target,), "{0:.4f}", runs, "baseline's mean final validation SRCC less the tolerance")
     words = say(f"{evidence.title(treatment)} takes ", ratio, f" × the epochs of {evidence.title(baseline)}")
-    words += say(" to reach a validation SRCC of ", target, _missed(found), ".")
+    where = " in the first fold" if len(evidence.folds) > 1 else ""
+    words += say(f" to reach{where} a validation SRCC of ", target, _missed(found), ".")
     part = statistics.Part(found.contrast, None, None)
     whole = say("Hours, pretraining included: ", *_hours(evidence, treatment), "; ", *_hours(evidence, baseline), ".")
     return replace(bare, parts=(part,), words=words, runs=runs, extra=(whole,))

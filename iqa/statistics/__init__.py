@@ -2,7 +2,8 @@
 
 One file, one noun: `ranks` (Spearman, influence, interval), `crossed` (the contrast that decides), `verdict`
 (Holm, marks), `epochs` (to a target), `power`, `raters` (the ceiling), `ridge` (probes of frozen features);
-`bootstrap` and `pitman_morgan` stand beside.
+`bootstrap` and `pitman_morgan` stand beside. Every function raises ValueError, with a sentence, for shapes that do not
+fit together, for what is not finite where it has to be, and for parameters out of range.
 """
 
 from .bootstrap import Bootstrap, crossed_bootstrap, macro_bootstrap

@@ -21,8 +21,8 @@ class Spread:
     residual: float
 
 
-# The guide's "paired differences about ±.0036 on 2,015 images" is units = .0036 / 1.96 * sqrt(2015) = .082; the
-# spread of seeds is an assumption until two seeds of one arm have been run.
+# Assumptions, until two seeds of one arm have been run. units: a paired 95% half-width of ±.0036 on KonIQ's 2,015 test
+# images, that is .0036 / 1.96 * sqrt(2015) = .082.
 ASSUMED = Spread(seeds=0.003, units=0.082, residual=0.12)
 
 
