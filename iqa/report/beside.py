@@ -51,19 +51,25 @@ def _sides(evidence: Evidence, one: Comparison, fold: str) -> Sides:
     return ours, theirs
 
 
+def _stacked(side: Sequence[Predictions]) -> np.ndarray:
+    """A row for each seed: (S, n)."""
+    return np.stack([answer.values for answer in side])
+
+
 def _bootstrap(evidence: Evidence, one: Comparison, folds: Sequence[Sides]) -> Atom:
     """Of folds the mean, which share their seed draws; re-splits share images too, and have none."""
     if one.rounds:
         return Undefined("re-splits share their images, which a bootstrap of units does not know", one.runs)
     drawn = [
         statistics.crossed_bootstrap(
-            *(np.stack([answer.values for answer in side]) for side in sides),
-            sides[0][0].scores,
-            sides[0][0].units,
+            _stacked(ours),
+            _stacked(theirs),
+            ours[0].scores,
+            ours[0].units,
             resamples=RESAMPLES,
             name=f"{one.dataset} {at}",
         )
-        for at, sides in enumerate(folds)
+        for at, (ours, theirs) in enumerate(folds)
     ]
     found = statistics.macro_bootstrap(drawn)
     if not np.isfinite(found.low):
@@ -77,9 +83,7 @@ def _counts(one: Comparison, folds: Sequence[Sides]) -> tuple[Number, Number, Nu
     tests = [
         test
         for ours, theirs in folds
-        for test in statistics.pitman_morgan(
-            *(np.stack([answer.values for answer in side]) for side in (ours, theirs)), ours[0].scores
-        )
+        for test in statistics.pitman_morgan(_stacked(ours), _stacked(theirs), ours[0].scores)
     ]
     smaller = [test for test in tests if test.slope > 0]
     counts = (
