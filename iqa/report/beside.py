@@ -8,6 +8,7 @@ from iqa import statistics
 from iqa.report.claims import Comparison, mismatch
 from iqa.report.document import Atom, Cell, Number, Table, Undefined, say
 from iqa.report.evidence import Evidence
+from iqa.report.kept import kept
 from iqa.report.predictions import Predictions
 
 RESAMPLES = 10_000
@@ -51,6 +52,17 @@ def _sides(evidence: Evidence, one: Comparison, fold: str) -> Sides:
     return ours, theirs
 
 
+@kept
+def interval(folds: Sequence[tuple[np.ndarray, ...]], dataset: str, resamples: int) -> bytes:
+    """The 95% interval's two float64; of each fold (S, n), (S, n), (n,), (n,) as `crossed_bootstrap` takes them."""
+    drawn = [
+        statistics.crossed_bootstrap(*map(np.asarray, fold), resamples=resamples, name=f"{dataset} {at}")
+        for at, fold in enumerate(folds)
+    ]
+    found = statistics.macro_bootstrap(drawn)
+    return np.array([found.low, found.high]).tobytes()
+
+
 def _stacked(side: Sequence[Predictions]) -> np.ndarray:
     """A row for each seed: (S, n)."""
     return np.stack([answer.values for answer in side])
@@ -60,22 +72,12 @@ def _bootstrap(evidence: Evidence, one: Comparison, folds: Sequence[Sides]) -> A
     """Of folds the mean, which share their seed draws; re-splits share images too, and have none."""
     if one.rounds:
         return Undefined("re-splits share their images, which a bootstrap of units does not know", one.runs)
-    drawn = [
-        statistics.crossed_bootstrap(
-            _stacked(ours),
-            _stacked(theirs),
-            ours[0].scores,
-            ours[0].units,
-            resamples=RESAMPLES,
-            name=f"{one.dataset} {at}",
-        )
-        for at, (ours, theirs) in enumerate(folds)
-    ]
-    found = statistics.macro_bootstrap(drawn)
-    if not np.isfinite(found.low):
+    sides = [(_stacked(ours), _stacked(theirs), ours[0].scores, ours[0].units) for ours, theirs in folds]
+    low, high = np.frombuffer(interval(sides, one.dataset, RESAMPLES)).tolist()
+    if not np.isfinite(low):
         return Undefined("no resample has an order to correlate with", one.runs)
     what = f"ΔSRCC on {one.dataset}, 95% percentile interval of the crossed bootstrap"
-    return Number((found.low, found.high), "[{0:+.4f}, {1:+.4f}]", one.runs, what, ("low", "high"))
+    return Number((low, high), "[{0:+.4f}, {1:+.4f}]", one.runs, what, ("low", "high"))
 
 
 def _counts(one: Comparison, folds: Sequence[Sides]) -> tuple[Number, Number, Number]:

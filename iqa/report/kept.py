@@ -1,4 +1,4 @@
-"""Pictures drawn before, found again by everything that decides them: a report written again draws what is new."""
+"""Pictures and resamples made before, found again by everything that decides them: a report makes only what is new."""
 
 import functools
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 LIBRARIES = ("matplotlib", "numpy", "pillow", "scikit-learn", "scipy")  # that have a say in a picture's bytes
-CODE = ("kept", "plots", "pictures", "looks")  # our modules that have
+CODE = ("kept", "plots", "pictures", "looks", "beside", "../statistics/bootstrap", "../statistics/ranks")  # of ours
 UNUSED = 60.0  # days after which a picture is forgotten
 PLAIN = {str, int, float, bool, type(None)}  # whose repr says all of them
 CHECK = hashlib.sha256().digest_size  # bytes before the content
@@ -62,7 +62,7 @@ def _makers() -> str:
     """Our code, the libraries and the kind of machine."""
     hasher = hashlib.sha256(repr([(name, version(name)) for name in LIBRARIES]).encode())
     for name in CODE:
-        hasher.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+        hasher.update((Path(__file__).parent / f"{name}.py").read_bytes())
     return f"{hasher.hexdigest()} {platform.machine()} {platform.python_version()}"
 
 
