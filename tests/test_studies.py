@@ -17,7 +17,7 @@ from iqa import config, tracking
 from iqa.experiment import cells
 from iqa.tracking import signals
 from studies import search
-from studies.search import attempt, claims, crew, order
+from studies.search import attempt, claims, crew, order, summary
 
 WORDS = ["--preset=smoke", "--epochs=4", "--compute.threads=1"]
 
@@ -80,7 +80,8 @@ def test_a_study_leaves_a_parent_with_its_trials_and_their_steps_below_it(toys, 
     assert parent.tags["best.encoder_lr_ratio"] == best.params["finetune.encoder_lr_ratio"]
     assert "best of 5 trials" in capsys.readouterr().out
     shown = tracking.fetch(parent.run_id, "study")
-    assert {file.name for file in shown.iterdir()} >= {"trials.csv", "history.png", "slice.png", "importance.png"}
+    drawn = {f"{name}.png" for name in ("history", "curves", "slice", "parallel_coordinate", "importance")}
+    assert {file.name for file in shown.iterdir()} == {"trials.csv", *drawn}
     with (shown / "trials.csv").open() as lines:
         assert [row["run"] for row in csv.DictReader(lines)] == [row.run_id for row in trials]
     assert "| 0 | " in parent.tags["mlflow.note.content"]
@@ -319,3 +320,12 @@ def test_the_dashboard_shows_a_study_on_the_same_storage(toys, home):
 class Quiet(WSGIRequestHandler):
     def log_message(self, *words):
         """Nothing on the terminal."""
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_the_history_shows_pruned_trials_at_the_last_value_they_reported():
+    states, made = optuna.trial.TrialState, optuna.create_study(direction="maximize")
+    made.add_trial(optuna.trial.create_trial(state=states.COMPLETE, value=0.5, intermediate_values={1: 0.2, 2: 0.5}))
+    made.add_trial(optuna.trial.create_trial(state=states.PRUNED, intermediate_values={2: 0.3, 1: 0.4}))
+    shown = {points.get_label(): points.get_offsets().tolist() for points in summary.history(made).collections}
+    assert shown["validation SRCC"] == [[0.0, 0.5]] and shown["pruned, last value"] == [[1.0, 0.3]]

@@ -3,6 +3,7 @@
 import csv
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .steps import BEST
 
 LISTED = 50  # trials in the table of the run's description
 ENOUGH = 2  # complete trials, for an importance
+VALUE = "validation SRCC"
 DPI, SIZE = 120, (7.0, 4.5)  # inches
 
 
@@ -104,22 +106,38 @@ def table(trials: list[FrozenTrial], order: Order) -> str:
 
 
 def plots(study: optuna.Study, folder: Path) -> list[Path]:
-    """History, slices, parallel coordinates and, where there are enough complete trials, importance, as PNG files."""
+    """History, curves, slices, parallel coordinates and, where enough trials are complete, importance, as PNG files."""
     import matplotlib
 
     matplotlib.use("agg")
     from optuna.visualization import matplotlib as draw
 
     drawings: dict[str, Callable[[optuna.Study], Any]] = {
-        "history": draw.plot_optimization_history,
-        "slice": draw.plot_slice,
-        "parallel_coordinate": draw.plot_parallel_coordinate,
-        "importance": draw.plot_param_importances,
+        "history": history,
+        "curves": draw.plot_intermediate_values,
+        "slice": partial(draw.plot_slice, target_name=VALUE),
+        "parallel_coordinate": partial(draw.plot_parallel_coordinate, target_name=VALUE),
+        "importance": partial(draw.plot_param_importances, target_name=VALUE),
     }
     values = {trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
     if len(values) < ENOUGH:  # nothing explains a constant
         del drawings["importance"]
     return [saved(drawing, study, folder / f"{name}.png") for name, drawing in drawings.items()]
+
+
+def history(study: optuna.Study) -> Any:
+    """Optuna's plot of values and the best so far, and in it the pruned trials at the last value they reported."""
+    from matplotlib.ticker import MaxNLocator
+    from optuna.visualization import matplotlib as draw
+
+    axes = draw.plot_optimization_history(study, target_name=VALUE)
+    pruned = study.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
+    last = {t.number: t.intermediate_values[max(t.intermediate_values)] for t in pruned if t.intermediate_values}
+    if last:
+        axes.scatter(list(last), list(last.values()), marker="x", color="grey", label="pruned, last value")
+        axes.legend()
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return axes
 
 
 def saved(drawing: Callable[[optuna.Study], Any], study: optuna.Study, file: Path) -> Path:
