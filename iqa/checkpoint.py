@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ LEFTOVER = (".tmp-", ".old-", SET_ASIDE)
 RESERVED = ("__tensor__", "__float__")
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
+Usable = Callable[[dict[str, Any]], None]  # raises CheckpointError where what a tree needs beside itself is damaged
 logger = logging.getLogger("iqa")
 
 
@@ -86,17 +88,21 @@ def save(folder: Path, step: int, tree: dict[str, Any], keep: int = 2) -> Path:
     return written
 
 
-def latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
+def latest(folder: Path, usable: Usable = lambda tree: None) -> tuple[int, dict[str, Any]] | None:
     """(step, tree) of the newest checkpoint by step that verifies; leftover temporary folders are removed.
 
-    The folder must belong to one process (tracking locks it).
+    What is not usable counts as damaged. The folder must belong to one process (tracking locks it).
     """
     _clear(folder)
-    for step in _steps(folder):
+    for step in (found := _steps(folder)):
         try:
-            return step, read(folder / f"step-{step:09d}", kind="training")
+            tree = read(folder / f"step-{step:09d}", kind="training")
+            usable(tree)
+            return step, tree
         except CheckpointError as error:
             logger.warning("Checkpoint passed over, going back to the one before it: %s", error)
+    if found:
+        logger.warning("No checkpoint in %s is left: everything is done again.", folder)
     return None
 
 
@@ -150,9 +156,8 @@ def _storable(tensor: Tensor, storages: set[int]) -> Tensor:
 
 
 def _is_channels_last(tensor: Tensor) -> bool:
-    if tensor.dim() != 4 or tensor.is_contiguous():
-        return False
-    return tensor.is_contiguous(memory_format=torch.channels_last)
+    channels_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return channels_last and not tensor.is_contiguous()
 
 
 def _write_files(folder: Path, tensors: dict[str, Tensor], state: bytes, kind: str) -> None:
@@ -214,10 +219,9 @@ def _hide(folder: Path, prefix: str) -> Path:
 
 def _clear(folder: Path) -> None:
     """Remove what a killed process has left in a folder of checkpoints."""
-    for leftover in sorted(folder.glob(".*")):
-        if leftover.name.startswith(LEFTOVER):
-            _take_back(leftover)
-            shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in sorted(path for path in folder.glob(".*") if path.name.startswith(LEFTOVER)):
+        _take_back(leftover)
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _take_back(leftover: Path) -> None:

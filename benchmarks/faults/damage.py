@@ -97,3 +97,15 @@ def amid_run(home: Home, name: str, stage: str, case: str, seed: int) -> Outcome
             return f"the same command ended with {code}: {place.said()}", ""
         told = "passed over" in place.out.read_text(encoding="utf-8")
         return "nobody was told" if not told else place.wrong(stage), os.fspath(newest.name)
+
+
+def best_amid_run(home: Home, name: str, case: str, seed: int) -> Outcome:
+    """The weights of the best epoch are damaged when all epochs are done; the same command restores them."""
+    with Place(home, name) as place:
+        place.finish("finetune", kill_at="best-metric:1")
+        best = max((place.run_folder() / "best").glob("step-*"))
+        damage(best, case, random.Random(f"{seed} {case}"))
+        if code := place.finish("finetune"):
+            return f"the same command ended with {code}: {place.said()}", ""
+        told = best.name in place.out.read_text(encoding="utf-8")
+        return "nobody was told" if not told else place.wrong("finetune"), os.fspath(best.name)

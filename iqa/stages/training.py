@@ -169,10 +169,10 @@ def tell(note: str) -> None:
         logger.info("%s", note)
 
 
-def resume(state: State, folder: Path, device: torch.device) -> None:
+def resume(state: State, folder: Path, device: torch.device, usable: checkpoint.Usable = lambda tree: None) -> None:
     """Continue from the newest sound checkpoint of a run's folder, if there is one; every process from the same."""
     refuse_batch_statistics(state.model)
-    found = distributed.from_first(lambda: checkpoint.latest(folder / "checkpoints"))
+    found = distributed.from_first(lambda: checkpoint.latest(folder / "checkpoints", usable))
     if found is None:
         distributed.same(state.model)
         return
