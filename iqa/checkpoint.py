@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iqa import instants
+from iqa import disk, instants
 
 FORMAT = 1
 TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
@@ -57,7 +57,7 @@ def write(folder: Path, tree: dict[str, Any], kind: str) -> Path:
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError(f"{unwritten(folder, error)}: the last one is kept.") from error
+        raise CheckpointError(f"{disk.unwritten(folder, error)}: the last one is kept.") from error
     return folder
 
 
@@ -176,7 +176,7 @@ def _write_files(folder: Path, tensors: dict[str, Tensor], state: bytes, kind: s
     manifest = {"format": FORMAT, "kind": kind, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     for name in (TENSORS, STATE, MANIFEST, "."):
-        _to_disk(folder / name)
+        disk.settle(folder / name)
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
@@ -192,7 +192,7 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
         instants.reached("amid-replacing")
         os.rename(temporary, folder)
         shutil.rmtree(hidden, ignore_errors=True)
-    _to_disk(folder.parent)
+    disk.settle(folder.parent)
     instants.reached("after-rename")
 
 
@@ -230,14 +230,6 @@ def _take_back(leftover: Path) -> None:
         place = leftover.parent / leftover.name.removeprefix(SET_ASIDE).rpartition("-")[0]
         if not place.exists():
             os.rename(leftover, place)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _described(file: Path) -> dict[str, Any]:
@@ -291,10 +283,3 @@ def _steps(folder: Path) -> list[int]:
     """Steps of the checkpoints in a folder, newest first, whatever their dates."""
     found = (STEP.fullmatch(path.name) for path in folder.glob("step-*"))
     return sorted((int(match[1]) for match in found if match), reverse=True)
-
-
-def unwritten(path: Path, error: OSError) -> str:
-    """What could not be written, why, and what is free on its disk; the caller adds the remedy."""
-    nearest = next(place for place in (path, *path.parents) if place.exists())
-    free = shutil.disk_usage(nearest).free
-    return f"{path} cannot be written ({error.strerror or error}; {free:,} bytes are free there)"

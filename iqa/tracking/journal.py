@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from iqa import disk
+
 FORMAT = 1
 NAME = "journal.jsonl"
 Entry = dict[str, Any]
@@ -66,11 +68,7 @@ class Journal:
         """The first line of a new journal, on the disk before the run exists anywhere else."""
         self.append("begin", format=FORMAT, id=uuid.uuid4().hex, **fields)
         self.sync()
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        disk.settle(self.path.parent)
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """The values not yet written for this step."""
@@ -110,15 +108,12 @@ class Journal:
             except OSError as error:
                 if self.path.exists():
                     os.truncate(self.path, before)
-                from iqa import checkpoint
-
-                raise JournalError(f"{checkpoint.unwritten(self.path, error)}: make room for it.") from error
+                raise JournalError(f"{disk.unwritten(self.path, error)}: make room for it.") from error
             self._learn(entry)
 
     def sync(self) -> None:
         """Everything written so far is on the disk when this returns."""
-        with self.path.open("rb") as written:
-            os.fsync(written.fileno())
+        disk.settle(self.path)
 
     def read(self, offset: int) -> Iterator[tuple[Entry, int]]:
         """Each entry that begins at `offset` or later, and where the next one begins."""

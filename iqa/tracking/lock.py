@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iqa import disk
+
 if TYPE_CHECKING:
     from filelock import FileLock
 
@@ -75,10 +77,9 @@ def release(folder: Path, lock: "FileLock") -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> ValueError:
-    from iqa import checkpoint
-
-    refused = checkpoint.unwritten(folder, error)
-    return ValueError(f"{refused}: make room or make it writable, or set IQA_RUNS to another folder.")
+    return ValueError(
+        f"{disk.unwritten(folder, error)}: make room or make it writable, or set IQA_RUNS to another folder."
+    )
 
 
 def _holder(folder: Path) -> str:
