@@ -168,9 +168,9 @@ def sentence(error: Exception) -> str:
         return str(error)
     if error.errno not in FULL:
         return f"{error.filename}: {error.strerror.lower()}. Give a path that is there and that you may use."
-    from iqa import checkpoint
+    from iqa import disk
 
-    return f"{checkpoint.unwritten(Path(error.filename).absolute(), error)}: make room for it."
+    return f"{disk.unwritten(Path(error.filename).absolute(), error)}: make room for it."
 
 
 def stage(name: str, description: str | None, argv: list[str] | None) -> int:

@@ -53,8 +53,8 @@ def scored(paths: list[str], given: Any) -> None:
     scorer = Scorer(tracking.resolve(where), given.device or "auto", given.input_size)
     run = f"runs:/{scorer.run}/model"
     with ExitStack() as files, machine.enough_memory("Give --device=cpu, or free memory."):
-        out = files.enter_context(album.whole(output))
-        page = files.enter_context(album.whole(Path(sheet))) if sheet != "none" else None
+        out = files.enter_context(album.output(output))
+        page = files.enter_context(album.output(Path(sheet))) if sheet != "none" else None
         album.write(pictures, scorer, run, out, thumbnails=page is not None)
         if page is not None:
             about = {"model": said if said == run else f"{said} ({run})", **scorer.told()}

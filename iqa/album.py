@@ -11,7 +11,7 @@ from typing import TextIO
 
 from torch import Tensor
 
-from iqa import images, tracking
+from iqa import disk, images, tracking
 from iqa.datasets.tree import Tree
 from iqa.scorer import Scorer
 
@@ -140,16 +140,11 @@ def unlike_training(album: Album, scorer: Scorer) -> str:
 
 
 @contextmanager
-def whole(file: Path) -> Iterator[TextIO]:
+def output(file: Path) -> Iterator[TextIO]:
     """A text file that takes an older one's place when it is whole, or does not appear at all."""
     if file.is_dir():
         raise ValueError(f"{file} is a folder: give the name of a file.")
     if file.suffix.lower() in images.SUFFIXES:
         raise ValueError(f"{file} is named like a picture, and would be replaced: give another name.")
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as out:
-            yield out
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with disk.whole(file) as out:
+        yield out

@@ -13,13 +13,14 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from iqa import instants
+from iqa import disk, instants
 
 FORMAT = 1
 TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
@@ -29,6 +30,7 @@ LEFTOVER = (".tmp-", ".old-", SET_ASIDE)
 RESERVED = ("__tensor__", "__float__")
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
+Usable = Callable[[dict[str, Any]], None]  # raises CheckpointError where what a tree needs beside itself is damaged
 logger = logging.getLogger("iqa")
 
 
@@ -55,7 +57,7 @@ def write(folder: Path, tree: dict[str, Any], kind: str) -> Path:
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError(f"{unwritten(folder, error)}: the last one is kept.") from error
+        raise CheckpointError(f"{disk.unwritten(folder, error)}: the last one is kept.") from error
     return folder
 
 
@@ -72,31 +74,40 @@ def read(folder: Path, kind: str) -> dict[str, Any]:
         raise CheckpointError(f"{folder}: what the manifest vouches for cannot be read ({error!r}).") from error
 
 
+def at(folder: Path, step: int) -> Path:
+    """Where `save` puts a step's checkpoint."""
+    return folder / f"step-{step:09d}"
+
+
 def save(folder: Path, step: int, tree: dict[str, Any], keep: int = 2) -> Path:
     """Write folder/step-000000120 (kind "training"); when it verifies, remove older ones but for keep − 1.
 
     The folder must belong to one process (tracking locks it). Raises CheckpointError, and all older ones are there.
     """
     _clear(folder)
-    written = write(folder / f"step-{step:09d}", tree, kind="training")
+    written = write(at(folder, step), tree, kind="training")
     _verify(written, "training")
     older = [other for other in _steps(folder) if other < step]
     for stale in older[keep - 1 :]:
-        _remove(folder / f"step-{stale:09d}")
+        _remove(at(folder, stale))
     return written
 
 
-def latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
+def latest(folder: Path, usable: Usable = lambda tree: None) -> tuple[int, dict[str, Any]] | None:
     """(step, tree) of the newest checkpoint by step that verifies; leftover temporary folders are removed.
 
-    The folder must belong to one process (tracking locks it).
+    What is not usable counts as damaged. The folder must belong to one process (tracking locks it).
     """
     _clear(folder)
-    for step in _steps(folder):
+    for step in (found := _steps(folder)):
         try:
-            return step, read(folder / f"step-{step:09d}", kind="training")
+            tree = read(at(folder, step), kind="training")
+            usable(tree)
+            return step, tree
         except CheckpointError as error:
             logger.warning("Checkpoint passed over, going back to the one before it: %s", error)
+    if found:
+        logger.warning("No checkpoint in %s is left: everything is done again.", folder)
     return None
 
 
@@ -150,9 +161,8 @@ def _storable(tensor: Tensor, storages: set[int]) -> Tensor:
 
 
 def _is_channels_last(tensor: Tensor) -> bool:
-    if tensor.dim() != 4 or tensor.is_contiguous():
-        return False
-    return tensor.is_contiguous(memory_format=torch.channels_last)
+    channels_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return channels_last and not tensor.is_contiguous()
 
 
 def _write_files(folder: Path, tensors: dict[str, Tensor], state: bytes, kind: str) -> None:
@@ -171,7 +181,7 @@ def _write_files(folder: Path, tensors: dict[str, Tensor], state: bytes, kind: s
     manifest = {"format": FORMAT, "kind": kind, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     for name in (TENSORS, STATE, MANIFEST, "."):
-        _to_disk(folder / name)
+        disk.settle(folder / name)
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
@@ -187,7 +197,7 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
         instants.reached("amid-replacing")
         os.rename(temporary, folder)
         shutil.rmtree(hidden, ignore_errors=True)
-    _to_disk(folder.parent)
+    disk.settle(folder.parent)
     instants.reached("after-rename")
 
 
@@ -214,10 +224,9 @@ def _hide(folder: Path, prefix: str) -> Path:
 
 def _clear(folder: Path) -> None:
     """Remove what a killed process has left in a folder of checkpoints."""
-    for leftover in sorted(folder.glob(".*")):
-        if leftover.name.startswith(LEFTOVER):
-            _take_back(leftover)
-            shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in sorted(path for path in folder.glob(".*") if path.name.startswith(LEFTOVER)):
+        _take_back(leftover)
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _take_back(leftover: Path) -> None:
@@ -226,14 +235,6 @@ def _take_back(leftover: Path) -> None:
         place = leftover.parent / leftover.name.removeprefix(SET_ASIDE).rpartition("-")[0]
         if not place.exists():
             os.rename(leftover, place)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _described(file: Path) -> dict[str, Any]:
@@ -287,10 +288,3 @@ def _steps(folder: Path) -> list[int]:
     """Steps of the checkpoints in a folder, newest first, whatever their dates."""
     found = (STEP.fullmatch(path.name) for path in folder.glob("step-*"))
     return sorted((int(match[1]) for match in found if match), reverse=True)
-
-
-def unwritten(path: Path, error: OSError) -> str:
-    """What could not be written, why, and what is free on its disk; the caller adds the remedy."""
-    nearest = next(place for place in (path, *path.parents) if place.exists())
-    free = shutil.disk_usage(nearest).free
-    return f"{path} cannot be written ({error.strerror or error}; {free:,} bytes are free there)"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from iqa import __version__, config, datasets, encoders, machine, tracking
+from iqa import __version__, config, datasets, disk, encoders, machine, tracking
 from iqa.datasets import pixels, published
 from iqa.tracking import condition, store
 
@@ -146,14 +146,14 @@ def one_set(name: str, root: str) -> tuple[str, str]:
 
 def _prepared(name: str) -> str:
     """Whether `iqa data prepare` has been there."""
-    manifests = (datasets.cache_folder() / "manifests").glob(f"{name}-*.csv")
+    manifests = (disk.cache_folder() / "manifests").glob(f"{name}-*.csv")
     return ", prepared" if any(manifests) or pixels.files_of(name) else ""
 
 
 def disks() -> Iterator[Item]:
     """Room where runs and the cache lie; what waits to be sent."""
     runs = tracking.runs_folder().absolute()
-    for name, folder in (("runs", runs), ("cache", datasets.cache_folder())):
+    for name, folder in (("runs", runs), ("cache", disk.cache_folder())):
         there = next(place for place in (folder, *folder.parents) if place.is_dir())
         free = shutil.disk_usage(there).free
         found = f"{folder}, {free / 1e9:.1f} GB free"

@@ -4,7 +4,6 @@ import io
 import os
 import stat
 import struct
-import tempfile
 import warnings
 import zlib
 from pathlib import Path
@@ -14,6 +13,8 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image
 from torch import Tensor
+
+from iqa import disk
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # by content, never by suffix; EPS would start Ghostscript
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -133,16 +134,9 @@ def unit(pixels: Tensor) -> Tensor:
 def save_png(pixels: Tensor, path: str | os.PathLike[str]) -> None:
     """Write (3, H, W) uint8 RGB as PNG: the same pixels give the same bytes; the file appears whole or not at all."""
     assert pixels.dtype == torch.uint8 and pixels.dim() == 3 and pixels.shape[0] == 3, (pixels.dtype, pixels.shape)
-    target = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-", suffix=".png")
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            array = pixels.permute(1, 2, 0).contiguous().numpy()
-            Image.fromarray(array).save(handle, format="PNG", compress_level=1)
-        os.chmod(temporary, 0o644)  # mkstemp makes it private
-        os.replace(temporary, target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with disk.whole(Path(path), "wb", shared=True) as out:
+        array = pixels.permute(1, 2, 0).contiguous().numpy()
+        Image.fromarray(array).save(out, format="PNG", compress_level=1)
 
 
 def _open_regular(path: str | os.PathLike[str], name: str):

@@ -61,7 +61,7 @@ def test_folders_without_pictures_and_names_that_no_csv_can_hold_are_skipped_wit
 
 def written(paths, file, thumbnails=False):
     found = album.named(paths)
-    with album.whole(file) as out:
+    with album.output(file) as out:
         album.write(found, Brightness(), "runs:/0/model", out, thumbnails)
     with file.open(newline="") as lines:
         return found, list(csv.DictReader(lines))
@@ -98,7 +98,7 @@ def test_the_same_command_again_writes_the_same_bytes(toys):
 
 @pytest.mark.parametrize(("name", "sentence"), [("d", "is a folder"), ("out.JPG", "is named like a picture")])
 def test_a_file_that_must_not_be_replaced_is_refused_before_anything_is_scored(name, sentence, toys):
-    with pytest.raises(ValueError, match=sentence), album.whole(toys / name):
+    with pytest.raises(ValueError, match=sentence), album.output(toys / name):
         raise AssertionError("it was begun")
 
 
@@ -125,7 +125,7 @@ def test_pictures_of_quite_another_size_than_the_training_s_are_remarked_on(side
 
 def test_a_stop_leaves_the_older_files_as_they_were(toys):
     (toys / "scores.csv").write_text("kept")
-    with pytest.raises(KeyboardInterrupt), album.whole(toys / "scores.csv") as out:
+    with pytest.raises(KeyboardInterrupt), album.output(toys / "scores.csv") as out:
         out.write("half")
         raise KeyboardInterrupt
     assert (toys / "scores.csv").read_text() == "kept" and not list(toys.glob(".*"))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa import datasets
-from iqa.datasets import DataError, contents, preparation
+from iqa import datasets, disk
+from iqa.datasets import contents, preparation
 
 
 @pytest.fixture
@@ -20,14 +20,6 @@ def root(tmp_path, monkeypatch):
         Image.fromarray(np.full((4, 5, 3), i, np.uint8)).save(folder / f"{i}.png")
     (folder / "bad.png").write_bytes(b"<html>")
     return folder
-
-
-def test_the_cache_lies_where_the_environment_says(tmp_path, monkeypatch):
-    monkeypatch.setenv("IQA_CACHE", str(tmp_path / "there"))
-    assert contents.cache_folder() == tmp_path / "there" and contents.cache_folder().is_dir()
-    monkeypatch.delenv("IQA_CACHE")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert contents.cache_folder() == tmp_path / ".cache" / "iqa"
 
 
 def test_digests_are_sha256_of_the_bytes_and_bad_pictures_faults(root):
@@ -68,7 +60,7 @@ def older(content):
 )
 def test_a_torn_memory_is_forgotten(root, torn):
     first = contents.look(root, ["0.png"])
-    memory = next(contents.cache_folder().glob("digests/*.json"))
+    memory = next(disk.cache_folder().glob("digests/*.json"))
     memory.write_bytes(torn)
     assert contents.look(root, ["0.png"]) == first
     assert len(memory.read_bytes()) > 100
@@ -76,24 +68,17 @@ def test_a_torn_memory_is_forgotten(root, torn):
 
 def test_a_memory_in_which_a_digit_changed_is_forgotten(root):
     first = contents.look(root, ["0.png"])
-    memory = next(contents.cache_folder().glob("digests/*.json"))
+    memory = next(disk.cache_folder().glob("digests/*.json"))
     digest = first[0]["0.png"].digest
     memory.write_text(memory.read_text().replace(digest, digest[::-1]))
     assert contents.look(root, ["0.png"]) == first
 
 
-def test_a_cache_that_cannot_be_made_says_where_it_is_set(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("IQA_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(DataError, match="/file/cache cannot be written .Not a dir.*set IQA_CACHE to another folder"):
-        contents.cache_folder()
-
-
 @pytest.mark.parametrize("part", ["digests", "manifests", "pixels/v2-native"])
 def test_a_part_of_the_cache_that_cannot_be_written_says_so_too(root, part):
-    (contents.cache_folder() / part).parent.mkdir(parents=True, exist_ok=True)
-    (contents.cache_folder() / part).write_text("a file where a folder should be")
-    with pytest.raises(DataError, match=f"{part}.* cannot be written .*set IQA_CACHE to another folder"):
+    (disk.cache_folder() / part).parent.mkdir(parents=True, exist_ok=True)
+    (disk.cache_folder() / part).write_text("a file where a folder should be")
+    with pytest.raises(disk.CacheError, match=f"{part}.* cannot be written .*set IQA_CACHE to another folder"):
         manifest = datasets.load(str(root), on_bad="skip")
         preparation.write_manifest(manifest)
         preparation.fill_cache(manifest)

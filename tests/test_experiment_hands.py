@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pytest
 from benchmarks import toys
 from benchmarks.faults.trace import weights
 from benchmarks.faults.warm import session, until
-from iqa import experiment, tracking
-from iqa.experiment import running
+from iqa import config, experiment, tracking
+from iqa.experiment import hands, running
 from iqa.experiment.cells import Cell, Result
 
 ROOT = Path(__file__).parent.parent
@@ -107,6 +108,21 @@ def test_a_process_that_is_killed_costs_its_own_cell_and_the_next_command_comput
     monkeypatch.setenv("IQA_RUNS", "others")  # the process that they are forked from began before this
     assert len(run(plan, 2).done) == 10
     assert list(Path("others").glob("finetune-*"))
+
+
+@dataclass
+class Gone:
+    """A process that has ended."""
+
+    exitcode: int
+
+
+def test_the_error_of_a_process_killed_for_memory_names_the_batch_size_and_what_needs_less(home):
+    told = config.load("finetune", {"batch_size": "12", "compute.micro_batch": "8"}, "smoke")
+    cell = Cell("finetune", told, "0" * 64, {"stage": "finetune"})
+    said = hands._epitaph(hands.Work(cell, Gone(-signal.SIGKILL), None, 0))
+    assert "killed by SIGKILL" in said and "batch_size is 12, 8 at once: give compute.micro_batch=4" in said
+    assert "at_once=1" in said
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = {
-    -1: {"", "randomness", "instants"},  # "": iqa/__init__.py
+    -1: {"", "randomness", "instants", "disk"},  # "": iqa/__init__.py
     0: {"config", "images", "degradations", "losses", "metrics", "statistics", "checkpoint", "machine", "distributed"},
     1: {"datasets", "encoders", "hyperiqa", "qualiclip", "optim", "launching"},
     2: {"loop", "batches", "tracking"},

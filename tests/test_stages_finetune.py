@@ -1,5 +1,6 @@
 """Fine-tuning for real: accumulated gradients, a frozen encoder, whole optimizer groups, equal compute."""
 
+import logging
 from itertools import repeat
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from stage_toy import Recorded, StopsAt, done, equal, settings, weights
 
-from iqa import batches, datasets, encoders, images, optim, scorer, tracking
+from iqa import batches, checkpoint, datasets, encoders, images, optim, scorer, tracking
 from iqa.stages import finetune
 from iqa.stages.pacing import Pace
 from iqa.stages.training import State
@@ -209,3 +210,53 @@ def test_an_undefined_validation_result_beats_nothing_and_is_beaten_by_any(srccs
         monkeypatch.setattr(finetune, "correlations", lambda *_, found=found: dict(found))
         finetune.select(state, validation, epoch, told, tracking.Silent(tmp_path), CPU)
     assert state.own["best_epoch"] == best
+
+
+class KilledAtTheEnd(Recorded):
+    """A run whose process ends after the last epoch, before the best one is tested."""
+
+    def metrics(self, values, step):
+        if "best/epoch" in values:
+            raise KeyboardInterrupt
+        super().metrics(values, step)
+
+
+@pytest.mark.parametrize(
+    ("count", "best", "told", "again"),
+    [(2, 2, "taken from the checkpoint", 0), (2, 1, "going back", 1), (3, 1, "everything is done again", 3)],
+    ids=["the last epoch", "the one before", "an early one"],
+)
+def test_a_damaged_best_epoch_is_restored_by_the_same_command(
+    count, best, told, again, photos, tmp_path, monkeypatch, caplog
+):
+    def chosen(state, validation, epoch, config, run, device):
+        if epoch <= best:
+            state.own |= {"best_epoch": epoch, "best_srcc": 0.5, "best_plcc": 0.5}
+            finetune.keep(state, run)
+        return {}
+
+    monkeypatch.setattr(finetune, "select", chosen)
+    monkeypatch.setattr(finetune.probing, "probe", lambda *_: None)
+    monkeypatch.setattr(finetune.looking, "look", lambda *_: None)
+    config = settings("finetune", photos, epochs=str(count))
+    with pytest.raises(KeyboardInterrupt):
+        done("finetune", config, KilledAtTheEnd(tmp_path))
+    kept = max((tmp_path / "best").glob("step-*"))
+    whole = {name: tensor.clone() for name, tensor in weights(kept, "training").items()}  # they lie in the file itself
+    tensors = kept / checkpoint.TENSORS
+    tensors.write_bytes(tensors.read_bytes()[:-7])
+    with caplog.at_level(logging.WARNING, "iqa"):
+        records, model = done("finetune", config, Recorded(tmp_path))
+    assert told in caplog.text and kept.name in caplog.text and len(records) == again
+    assert equal(whole, weights(model, "model"))
+
+
+def test_a_best_epoch_that_is_missing_goes_back_to_the_checkpoint_before_it_was_chosen(tmp_path):
+    own = {"weights": {"a": torch.ones(1)}, "sums": {}, "epoch": 4}
+    finetune.best_kept(tmp_path, own | {"own": {}})  # nothing chosen yet, nothing missing
+    with pytest.raises(checkpoint.CheckpointError, match="not there"):
+        finetune.best_kept(tmp_path, own | {"own": {"best_epoch": 3}})
+    with pytest.raises(checkpoint.CheckpointError, match="not there"):  # amid epoch 5 the weights have moved on
+        finetune.best_kept(tmp_path, own | {"sums": {"total": torch.ones(1)}, "own": {"best_epoch": 4}})
+    finetune.best_kept(tmp_path, own | {"own": {"best_epoch": 4}})
+    assert torch.equal(finetune.best_of(tmp_path, 4)["weights"]["a"], torch.ones(1))

@@ -129,6 +129,8 @@ def damaged(home: Home, seed: int) -> list[Row]:
     """Checkpoints and weights that are not what they should be."""
     given = {f"damage {case}": (case, seed) for case in damage.cases()}
     amid = {f"{case} amid {stage}": (stage, case, seed) for case in AMID for stage in STAGES}
+    best = {f"{case} of the best epoch": (case, seed) for case in AMID}
+    run = trials(damage.amid_run, home, **amid) | trials(damage.best_amid_run, home, **best)
     kinds = {kind: (kind,) for kind in hostile.FILES}
     tried = trials(mismatch.encoder, home, **{change: (change,) for change in mismatch.CHANGES})
     tried |= trials(mismatch.another_config, home, **{"another config": ()})
@@ -138,7 +140,7 @@ def damaged(home: Home, seed: int) -> list[Row]:
     cut = "checkpoint cut, one bit flipped, empty, missing"
     return [
         every_of("damage", cut, told, damage.damaged, home, given),
-        every_of("damage-run", "the same amid a run", f"{told}; {EQUAL}", damage.amid_run, home, amid),
+        Row("damage-run", "the same amid a run", f"{told}; {EQUAL}", run),
         every_of("hostile", "hostile files as weights", "refused, nothing of them ran", hostile.given, home, kinds),
         Row("mismatch", fault, said, tried),
     ]

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from iqa.datasets import agiqa, clive, folder, kadid, koniq, published, sample, sizes, spaq, splits, union
 from iqa.datasets.assembly import Listing, Turn, assemble, notices
-from iqa.datasets.contents import cache_folder
 from iqa.datasets.manifest import DataError, Manifest
 
-__all__ = ["NAMES", "PUBLISHED", "DataError", "Manifest", "cache_folder", "listing", "load", "notices"]
+__all__ = ["NAMES", "PUBLISHED", "DataError", "Manifest", "listing", "load", "notices"]
 
 PUBLISHED = {one.name: one for one in (koniq.SET, spaq.SET, kadid.SET, agiqa.SET, clive.SET)}
 NAMES = (*sample.RECIPES, *PUBLISHED)

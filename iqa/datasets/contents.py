@@ -3,35 +3,14 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from iqa import checkpoint, images, machine
-from iqa.datasets.manifest import DataError
+from iqa import disk, images, machine
 
 _FORMAT = 3  # of the memory on disk; another number forgets it
-
-
-def cache_folder() -> Path:
-    """$IQA_CACHE, or ~/.cache/iqa; made if it is not there."""
-    folder = Path(os.environ.get("IQA_CACHE") or "~/.cache/iqa").expanduser()
-    with cached(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@contextmanager
-def cached(path: Path) -> Iterator[None]:
-    """Whatever the disk refuses while `path` of the cache is written becomes a DataError with the remedy."""
-    try:
-        yield
-    except OSError as error:
-        remedy = "make room, or set IQA_CACHE to another folder; the same command goes on"
-        raise DataError(f"{checkpoint.unwritten(path, error)}: {remedy}") from error
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -100,7 +79,7 @@ def _inspect(path: Path, name: str) -> Content | str:
 
 def _memory_file(root: Path) -> Path:
     key = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
-    return cache_folder() / "digests" / f"{key}.json"
+    return disk.cache_folder() / "digests" / f"{key}.json"
 
 
 def _recall(path: Path) -> dict[str, list]:
@@ -117,9 +96,7 @@ def _recall(path: Path) -> dict[str, list]:
 
 def _remember(path: Path, files: dict[str, list]) -> None:
     text = json.dumps({"format": _FORMAT, "files": files}).encode()
-    with cached(path):
+    with disk.cached(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
-        os.replace(temporary, path)
+        with disk.whole(path, "wb", shared=True) as out:
+            out.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)

@@ -21,8 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iqa import images, machine
-from iqa.datasets.contents import cache_folder, cached
+from iqa import disk, images, machine
 
 VERSION = 2  # of the two files' layout
 AT_ONCE = 64  # pictures between two syncs: what a kill costs at most
@@ -78,12 +77,12 @@ class Filled:
 def folder_of(size: str, resample: str) -> Path:
     """Where the pictures of one input size lie."""
     kind = size if size == images.NATIVE else f"{size}-{resample}"
-    return cache_folder() / "pixels" / f"v{VERSION}-{kind}"
+    return disk.cache_folder() / "pixels" / f"v{VERSION}-{kind}"
 
 
 def files_of(name: str) -> list[Path]:
     """The files of pixels that a data set has, of whatever size."""
-    return sorted((cache_folder() / "pixels").glob(f"v{VERSION}-*/{name}.pixels"))
+    return sorted((disk.cache_folder() / "pixels").glob(f"v{VERSION}-*/{name}.pixels"))
 
 
 def places(size: str, resample: str) -> dict[str, Place]:
@@ -97,13 +96,13 @@ def places(size: str, resample: str) -> dict[str, Place]:
 def fill(name: str, files: dict[str, Path], size: str, resample: str) -> Filled:
     """Append the pictures (digest → file) that are not there yet; an interrupted call goes on where it was.
 
-    Raises DataError where the disk takes no more, ImageError for a picture that cannot be used.
+    Raises CacheError where the disk takes no more, ImageError for a picture that cannot be used.
     """
     import filelock
 
     folder = folder_of(size, resample)
     data, index = folder / f"{name}.pixels", folder / f"{name}.index"
-    with cached(data):
+    with disk.cached(data):
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / f".{name}.lock"):
             end = _mended(data, index)

@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
+from iqa import disk
 from iqa.datasets import pixels
-from iqa.datasets.contents import cache_folder, cached
 from iqa.datasets.manifest import Manifest
 from iqa.images import NATIVE
 
 
 def write_manifest(manifest: Manifest, folder: Path | None = None) -> Path:
     """NAME-PROTOCOL.csv, a line a picture; beside it NAME-PROTOCOL.json, its sha256 and what is said of the set."""
-    target = folder or cache_folder() / "manifests"
+    target = folder or disk.cache_folder() / "manifests"
     stem = f"{manifest.name}-{manifest.protocol}".replace(":", "-").replace("/", "-")
     text = manifest.table.to_csv(index=False, lineterminator="\n").encode()
     about = {
@@ -44,9 +43,8 @@ def fill_cache(manifest: Manifest) -> list[pixels.Filled]:
 
 
 def _replace(file: Path, content: bytes) -> Path:
-    partial = file.with_name(f".{file.name}.partial")
-    with cached(file):
+    with disk.cached(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, file)
+        with disk.whole(file, "wb", shared=True) as out:
+            out.write(content)
     return file

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iqa import degradations, images, machine
+from iqa import degradations, disk, images, machine
 from iqa.datasets import charts, photographs, splits
-from iqa.datasets.contents import cache_folder, file_digest
+from iqa.datasets.contents import file_digest
 from iqa.datasets.manifest import COLUMNS, PARTS, DataError, Manifest, table_of
 from iqa.randomness import generator, sub_seed
 
@@ -74,7 +74,7 @@ def load(name: str, protocol: str = "") -> Manifest:
     """A built-in set, made into the cache the first time (seconds), checked byte by byte every time."""
     if protocol not in ("", PROTOCOL):
         raise DataError(f"the built-in {name} has no protocol {protocol!r}: its parts are fixed, {PROTOCOL}")
-    folder = cache_folder() / f"{name}-{_key(name)}"
+    folder = disk.cache_folder() / f"{name}-{_key(name)}"
     if not folder.is_dir():
         _make(name, folder)
     table = _read_table(folder)

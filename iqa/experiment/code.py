@@ -2,14 +2,13 @@
 
 import ast
 import hashlib
-import os
 import re
 import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from iqa.datasets import cache_folder
+from iqa import disk
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -21,7 +20,7 @@ def digest(stage: str) -> str:
     Comments, layout and docstrings may change without making a finished cell stale. Found once for the same sources,
     byte by byte, and kept.
     """
-    file = cache_folder() / "code" / f"{stage}-{sources()}"
+    file = disk.cache_folder() / "code" / f"{stage}-{sources()}"
     with suppress(OSError):
         known = file.read_text(encoding="ascii", errors="replace")
         if re.fullmatch("[0-9a-f]{64}", known):
@@ -31,9 +30,8 @@ def digest(stage: str) -> str:
         hasher.update(f"{module.relative_to(PACKAGE)}\n{read(module)[0]}\n".encode())
     with suppress(OSError):  # a disk that takes nothing: it is found again
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}-{os.getpid()}")
-        partial.write_text(hasher.hexdigest(), encoding="ascii")
-        os.replace(partial, file)
+        with disk.whole(file, shared=True) as out:
+            out.write(hasher.hexdigest())
     return hasher.hexdigest()
 
 

@@ -187,7 +187,8 @@ def _epitaph(work: Work) -> str:
     """Why a process is gone that said nothing; its run is ended for it."""
     code = work.process.exitcode or 0
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    reason = f"its process {how}; if the memory ran out, at_once=1 leaves all of it to one cell"
+    remedy = f"{cells.smaller(work.cell.config)} at_once=1 leaves all of it to one cell."
+    reason = f"its process {how}. If the memory ran out: {remedy}"
     tried = cells.attempts(work.cell)
     if tried and not tracking.is_finished(tried[0]):
         tracking.abandon(tracking.Journal(tried[0]).run_id, reason, "FAILED")

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from iqa import disk
 
 LIBRARIES = ("matplotlib", "numpy", "pillow", "scikit-learn", "scipy")  # that have a say in a picture's bytes
 CODE = ("kept", "plots", "pictures", "looks", "beside", "../statistics/bootstrap", "../statistics/ranks")  # of ours
@@ -45,9 +46,7 @@ def kept(draw: Drawing) -> Drawing:
 
 def folder() -> Path:
     """Where they lie."""
-    from iqa.datasets import cache_folder  # here, since it brings torch
-
-    return cache_folder() / "pictures"
+    return disk.cache_folder() / "pictures"
 
 
 def _key(draw: Drawing, given: tuple[Any, ...], named: dict[str, Any]) -> str:
@@ -105,10 +104,8 @@ def _keep(file: Path, content: bytes) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         _forget(file.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=".writing-")
-        with os.fdopen(descriptor, "wb") as out:
+        with disk.whole(file, "wb", shared=True) as out:
             out.write(hashlib.sha256(content).digest() + content)
-        os.replace(temporary, file)
     except OSError:  # a full disk, or one that cannot be written: it is drawn again next time
         return
 

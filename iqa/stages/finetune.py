@@ -1,5 +1,6 @@
 """Stage 2: encoder and HyperIQA head on opinion scores, selected on the validation part alone."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -34,6 +35,7 @@ from iqa.stages.training import (
     scaled,
 )
 
+logger = logging.getLogger("iqa")
 SERVED = Path(iqa.__file__).with_name("served.py")  # the code that the registered model is loaded from
 
 
@@ -53,13 +55,12 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
         run.dataset(manifest.name, parts["validation"].digest, str(manifest.root), "validation", about)
     model = machine.channels_last(build(config), device)
     state = State(model, optimizer_of(model, config))
-    resume(state, run.folder, device)
+    resume(state, run.folder, device, partial(best_kept, run.folder))
     if state.step == 0 and len(parts["validation"]) and distributed.leads():
         # before its weights move; validation chooses the strength
         probing.probe(model.encoder, parts, config.crops.size, config.seed, run, device)
     yield from train(state, parts, per_epoch, config, run, device)
-    kept = run.folder / "best" / f"step-{state.own['best_epoch']:09d}"
-    best = distributed.from_first(lambda: checkpoint.read(kept, kind="training"))
+    best = distributed.from_first(lambda: best_of(run.folder, state.own["best_epoch"]))
     model.load_state_dict(best["weights"])
     finish(model, state, parts, pretraining, config, run, device)
     run.metrics(costs(run, began, device), state.epoch)
@@ -209,6 +210,31 @@ def keep(state: State, run: Any) -> None:
     """The weights of the best epoch, in the place of the one before."""
     if distributed.leads():
         checkpoint.save(run.folder / "best", state.own["best_epoch"], {"weights": state.model.state_dict()})
+
+
+def best_of(folder: Path, epoch: int) -> dict[str, Any]:
+    """What `keep` wrote. Raises CheckpointError where it is damaged: a resumed run restores it."""
+    try:
+        return checkpoint.read(checkpoint.at(folder / "best", epoch), kind="training")
+    except checkpoint.CheckpointError as error:
+        raise checkpoint.CheckpointError(f"{error} The same command restores it.") from error
+
+
+def best_kept(folder: Path, tree: dict[str, Any]) -> None:
+    """See to it that a checkpoint's best epoch is there, or raise CheckpointError: then it has to be trained again.
+
+    At the end of that epoch the checkpoint's own weights are those.
+    """
+    best = tree["own"].get("best_epoch")
+    if best is None:
+        return
+    try:
+        best_of(folder, best)
+    except checkpoint.CheckpointError as error:
+        if tree["epoch"] != best or tree["sums"]:
+            raise
+        logger.warning("The best epoch is taken from the checkpoint at its end: %s", error)
+        checkpoint.save(folder / "best", best, {"weights": tree["weights"]})
 
 
 def finish(

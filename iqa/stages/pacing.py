@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -12,9 +11,8 @@ import filelock
 import torch
 from torch import nn
 
-from iqa import datasets, distributed, machine
+from iqa import disk, distributed, machine
 from iqa.config import AUTO, FinetuneConfig, PretrainConfig
-from iqa.datasets.contents import cached
 from iqa.randomness import generator
 from iqa.stages import footprint
 from iqa.stages.training import State, tell
@@ -74,8 +72,8 @@ def known(model: Any, config: PretrainConfig | FinetuneConfig, device: torch.dev
         "recompute": config.compute.recompute,
     }
     key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
-    file = datasets.cache_folder() / "pace" / f"{key}.json"
-    with cached(file):
+    file = disk.cache_folder() / "pace" / f"{key}.json"
+    with disk.cached(file):
         file.parent.mkdir(exist_ok=True)
         with filelock.FileLock(file.with_suffix(".lock")):
             if file.is_file():
@@ -86,9 +84,8 @@ def known(model: Any, config: PretrainConfig | FinetuneConfig, device: torch.dev
             found = ", ".join(f"{rate:.3g} images/s with {one}" for one, rate in rates.items())
             tell(f"micro_batch=auto, measured for batches of {batch} on this device: {found}; taken: {pace}")
             rows = [asdict(one) | {"images_per_s": rate} for one, rate in rates.items()]
-            partial = file.with_suffix(".partial")
-            partial.write_text(json.dumps({"asked": asked, "pace": asdict(pace), "measured": rows}, indent=1))
-            os.replace(partial, file)
+            with disk.whole(file) as out:
+                json.dump({"asked": asked, "pace": asdict(pace), "measured": rows}, out, indent=1)
     return pace
 
 

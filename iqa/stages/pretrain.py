@@ -14,6 +14,7 @@ from iqa import (
     checkpoint,
     datasets,
     degradations,
+    disk,
     distributed,
     encoders,
     instants,
@@ -105,7 +106,7 @@ def build(config: PretrainConfig, run: Any) -> Model:
 
 def text(loss: Loss, run: Any) -> Tensor:
     """The prompts' unit vectors (P, 2, E); they and what made them become the run's artifact `text`."""
-    told = (loss.text_model, loss.text_weights, loss.pairs(), datasets.cache_folder())
+    told = (loss.text_model, loss.text_weights, loss.pairs(), disk.cache_folder())
     tree = distributed.from_first(lambda: encoders.text.features(*told))
     if distributed.leads():
         run.artifact(checkpoint.write(run.folder / "text", tree, kind="text"), "text")

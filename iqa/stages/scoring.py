@@ -1,7 +1,6 @@
 """Scores of a finished model: rows of predictions, the metrics of a set."""
 
 import csv
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from iqa import batches, distributed, instants, metrics, scorer, statistics, tracking
+from iqa import batches, disk, distributed, instants, metrics, scorer, statistics, tracking
 from iqa.datasets import Manifest
 from iqa.stages import lineage
 from iqa.stages.training import described, tell
@@ -106,11 +105,9 @@ def ceiling(manifest: Manifest) -> dict[str, float]:
 def write_predictions(file: Path, predictions: np.ndarray, manifest: Manifest) -> Path:
     """path, group, score, prediction, family, level: one line an image, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
     before, after = ([manifest.table[name] for name in some] for some in (("path", "group", "score"), KNOWN))
-    with partial.open("w", newline="", encoding="utf-8") as out:
+    with disk.whole(file) as out:
         writer = csv.writer(out)
         writer.writerow(("path", "group", "score", "prediction", *KNOWN))
         writer.writerows(zip(*before, (repr(float(value)) for value in predictions), *after, strict=True))
-    os.replace(partial, file)
     return file

@@ -169,16 +169,16 @@ def tell(note: str) -> None:
         logger.info("%s", note)
 
 
-def resume(state: State, folder: Path, device: torch.device) -> None:
+def resume(state: State, folder: Path, device: torch.device, usable: checkpoint.Usable = lambda tree: None) -> None:
     """Continue from the newest sound checkpoint of a run's folder, if there is one; every process from the same."""
     refuse_batch_statistics(state.model)
-    found = distributed.from_first(lambda: checkpoint.latest(folder / "checkpoints"))
+    found = distributed.from_first(lambda: checkpoint.latest(folder / "checkpoints", usable))
     if found is None:
         distributed.same(state.model)
         return
     step, tree = found
     instants.reached("amid-resume")
-    state.restore(tree, f"{folder / 'checkpoints' / f'step-{step:09d}'}")
+    state.restore(tree, str(checkpoint.at(folder / "checkpoints", step)))
     state.sums = {name: value.to(device) for name, value in state.sums.items()}
     logger.info("resuming at step %d, after %d finished epochs", step, state.epoch)
 
@@ -266,7 +266,8 @@ def shown(steps: Iterator[Record], count: int, title: str) -> Iterator[Record]:
 def costs(run: Any, began: float, device: torch.device) -> dict[str, float]:
     """What a stage has cost, earlier openings of its run included; began: time.monotonic() at this one's beginning."""
     hours = (run.worked_before + time.monotonic() - began) / 3600
-    return {"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)}
+    of_gpus = {"cost/gpu_hours": hours * distributed.world()} if device.type == "cuda" else {}  # each has one
+    return {"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)} | of_gpus
 
 
 def scaled(terms: Terms, share: float) -> Terms:

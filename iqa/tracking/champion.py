@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iqa import disk
 from iqa.tracking import store
 
 if TYPE_CHECKING:
@@ -49,10 +50,8 @@ def stand(run_id: str, model_id: str, result: Result) -> None:
     from filelock import FileLock
     from mlflow.exceptions import MlflowException
 
-    from iqa.datasets.contents import cache_folder  # here, since it brings torch
-
     try:
-        with FileLock(cache_folder() / "champion.lock"):  # two runs that end at once on this machine
+        with FileLock(disk.cache_folder() / "champion.lock"):  # two runs that end at once on this machine
             _stand(run_id, model_id, result)
     except MlflowException as error:
         if error.error_code not in CLOSED:

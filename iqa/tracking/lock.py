@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iqa import disk
+
 if TYPE_CHECKING:
     from filelock import FileLock
 
@@ -32,15 +34,20 @@ def hold(folder: Path) -> "FileLock":
     return lock
 
 
-def try_hold(folder: Path) -> "FileLock | None":
-    """The lock if nobody has it, without waiting."""
-    return _taken(folder, 0.0)
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """The folder is ours while this lasts. Raises what `hold` does."""
+    lock = hold(folder)
+    try:
+        yield
+    finally:
+        release(folder, lock)
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[bool]:
     """Whether the folder is ours while this lasts; nobody waits."""
-    lock = try_hold(folder)
+    lock = _taken(folder, 0.0)
     try:
         yield lock is not None
     finally:
@@ -75,10 +82,9 @@ def release(folder: Path, lock: "FileLock") -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> ValueError:
-    from iqa import checkpoint
-
-    refused = checkpoint.unwritten(folder, error)
-    return ValueError(f"{refused}: make room or make it writable, or set IQA_RUNS to another folder.")
+    return ValueError(
+        f"{disk.unwritten(folder, error)}: make room or make it writable, or set IQA_RUNS to another folder."
+    )
 
 
 def _holder(folder: Path) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from iqa import disk
 from iqa.tracking import champion, local, store
 from iqa.tracking.folders import runs_folder
 from iqa.tracking.local import RunRow
@@ -211,9 +212,7 @@ def _row(run: "store.Run") -> RunRow:
 
 def _copies(run_id: str) -> Path:
     """The copies of a run's artifacts, a folder for each that was asked for: one may be a part of another."""
-    from iqa.datasets.contents import cache_folder  # here, since it brings torch
-
-    return cache_folder() / "artifacts" / run_id
+    return disk.cache_folder() / "artifacts" / run_id
 
 
 def _download(run_id: str, artifact_path: str, kept: Path) -> Path:

@@ -6,13 +6,12 @@ after a kill is the same again: MLflow drops exact repeats of (key, timestamp, s
 
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from iqa import instants
+from iqa import disk, instants
 from iqa.tracking import store
 from iqa.tracking.journal import Entry, Journal
 from iqa.tracking.sending import METRICS, PAIRS, Sender
@@ -52,9 +51,8 @@ class Position:
 
     def save(self) -> None:
         """Whole or not at all."""
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.lanes | {"models": self.models, "ended": self.ended}), encoding="utf-8")
-        os.replace(partial, self.path)
+        with disk.whole(self.path) as out:
+            json.dump(self.lanes | {"models": self.models, "ended": self.ended}, out)
 
 
 class Shipper:
