@@ -96,7 +96,8 @@ class Store:
 
     def without(self, stage: str, arm: str, seed: int) -> None:
         wanted = (stage, arm, str(seed))
-        self.rows = [row for row in self.rows if (row.tags["stage"], row.tags["arm"], row.tags["seed"]) != wanted]
+        kinds = ("stage", "arm", "seed")
+        self.rows = [row for row in self.rows if tuple(row.tags.get(kind) for kind in kinds) != wanted]
 
 
 def url(run: str) -> str:

@@ -179,8 +179,33 @@ def test_a_report_without_ablations_says_that_they_are_another_experiment_s(stor
     assert not any("to fill" in one for one in told)
 
 
-def test_epochs_of_an_experiment_in_folds_say_that_they_are_the_first_fold_s(store):
-    for row in store.rows:
-        row.tags["fold"] = "0"
-    said = plain(decided(store, folds=["0", "1"])["epochs"].words)
-    assert " to reach in the first fold a validation SRCC of " in said
+def in_folds(folder, curves):
+    """The verdict on epochs of two arms in two folds: curves by arm and fold, the same for every seed but one."""
+    store = Store(folder)
+    for (arm, fold), curve in curves.items():
+        for seed in EXPERIMENT["seeds"]:
+            store.add("finetune", arm, seed, {}, {"val/srcc": list(enumerate(curve[seed == 2], start=1))})
+            store.rows[-1].tags["fold"] = fold
+    return decided(store, folds=["0", "1"])["epochs"]
+
+
+SLOW, MIDDLE, FAST = [0.1, 0.2, 0.3, 0.8], [0.1, 0.8, 0.8, 0.8], [0.8, 0.8, 0.8, 0.8]
+LOW = [0.1, 0.1, 0.1, 0.4]
+
+
+def test_epochs_of_an_experiment_in_folds_are_counted_in_every_fold_to_its_own_target(tmp_path):
+    """First fold: 4 epochs against 2 (the third seed 1); second fold, whose target is lower: 4 against 1."""
+    curves = {("baseline", "0"): (SLOW, SLOW), ("pretrained", "0"): (MIDDLE, FAST)}
+    curves |= {("baseline", "1"): (LOW, LOW), ("pretrained", "1"): (FAST, FAST)}
+    found = in_folds(tmp_path, curves)
+    by_seed = [(np.log(2) + np.log(4)) / 2] * 2 + [np.log(4)]  # the folds are the sets: a seed's mean over them
+    assert found.parts[0].contrast.per_seed == pytest.approx(by_seed)
+    assert found.parts[0].contrast.p == pytest.approx(statistics.paired_t(by_seed).p)
+    assert f"takes {np.exp(-np.mean(by_seed)):.2f} × the epochs" in plain(found.words)
+    assert "validation SRCC of 0.5950 (each of 2 folds its own; this is their mean)" in plain(found.words)
+    assert len(found.runs) == 12
+
+
+def test_epochs_of_an_experiment_in_folds_wait_for_every_fold(tmp_path):
+    curves = {("baseline", "0"): (SLOW, SLOW), ("pretrained", "0"): (FAST, FAST), ("baseline", "1"): (LOW, LOW)}
+    assert isinstance(in_folds(tmp_path, curves).hole, Missing)

@@ -13,7 +13,7 @@ import yaml
 
 from benchmarks import study_toy
 from entrypoints import study
-from iqa import config, tracking
+from iqa import config, experiment, tracking
 from iqa.experiment import cells
 from iqa.tracking import signals
 from studies import search
@@ -222,6 +222,26 @@ def test_the_best_trial_becomes_a_preset_that_a_stage_takes(toys, home, photos, 
     text = (home / "encoder_lr_ratio-smoke.yaml").read_text()
     assert yaml.safe_load(text)["finetune"]["optim.epochs"] == 4  # a number, though the command gave a word
     assert text.startswith("# The best of the study") and set(yaml.safe_load(text)) == set(config.STAGES)
+
+
+def test_an_arm_that_a_studys_preset_gave_its_values_knows_the_study_again(toys, home, photos):
+    assert toys("--trials=3") == 0 and toys("--action=best") == 0
+    plan = experiment.plan("demo", "encoder_lr_ratio-smoke.yaml", "0", {})
+    (parent,), best = runs("study"), max(runs("trial"), key=lambda row: row.metrics.get("best/val_srcc", 0))
+    tuned = cells.cell("finetune", plan.finetuning("baseline", 0), {"arm": "baseline"})
+    ours = cells.compute(tuned).run_id
+    assert experiment.searched(plan, {"baseline finetune seed 0": ours}, tracking.rows()) == {
+        "baseline": [
+            {
+                "study": parent.tags["study"],
+                "run": parent.run_id,
+                "arm": "",
+                "trial": int(best.tags["trial"]),
+                "best": True,
+            }
+        ],
+        "pretrained": [],
+    }
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "grid"])

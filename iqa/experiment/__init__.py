@@ -1,7 +1,7 @@
 """The experiment: a file of arms × seeds → cells cached by content hash → nested runs and a report.
 
 declaration (the file), matrix (arms × seeds → configs), cells and code (keys), running and hands (who computes),
-planning, telling, cleaning.
+planning, telling and searched (what the report is told), cleaning.
 """
 
 from iqa.experiment import planning
@@ -9,6 +9,7 @@ from iqa.experiment.cells import Cell, Result, cell, compute, finished, identiti
 from iqa.experiment.hands import FAULTS
 from iqa.experiment.matrix import Arm, Experiment, Plan, by_stage, plan, read, read_seeds
 from iqa.experiment.running import REPORTS, Choice, Outcome, bundle, check, part, rewrite, run
+from iqa.experiment.searched import searched
 
 __all__ = [
     "FAULTS",
@@ -36,4 +37,5 @@ __all__ = [
     "records",
     "rewrite",
     "run",
+    "searched",
 ]

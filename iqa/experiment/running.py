@@ -16,6 +16,7 @@ from iqa.experiment import cells
 from iqa.experiment.cells import Cell, Result, Show
 from iqa.experiment.hands import Alone, Hands, Team
 from iqa.experiment.matrix import Plan, corners, places
+from iqa.experiment.searched import searched
 from iqa.experiment.telling import describe
 
 logger = logging.getLogger("iqa")
@@ -50,8 +51,7 @@ class Outcome:
     """What became of the steps.
 
     done: cell key → its run; begun: cell key → cell; placed: title of every place in the matrix → cell key (arms may
-    share a cell);
-    failed: the sentences of those that failed; waiting: titles that another cell has to come before;
+    share a cell); failed: the sentences of those that failed; waiting: titles that another cell has to come before;
     runs: what the store had when the steps began.
     """
 
@@ -260,7 +260,10 @@ def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.R
     """The parent's headline numbers, description and report, from the finished runs."""
     now = outcome.runs if outcome.runs.still else tracking.Snapshot()
     others = [(other, found(other, lambda line: None, Choice(), now)) for other in plan.shown]
+    described = describe(plan, outcome, command)
+    studies = searched(plan, described["runs"], now.rows)
     ids = {result.run_id for one in (outcome, *(other for _, other in others)) for result in one.done.values()}
+    ids |= {study["run"] for behind in studies.values() for study in behind}
     keys = {cell.key for cell in outcome.cells}
     failed = {"FAILED", "KILLED"}
     rows = [row for row in now.rows if row.run_id in ids or (row.tags.get("cell") in keys and row.status in failed)]
@@ -269,7 +272,7 @@ def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.R
         rows,
         kept.history,
         kept.fetch,
-        describe(plan, outcome, command) | {"shown": [describe(*one, told(command, one[0])) for one in others]},
+        described | {"shown": [describe(*one, told(command, one[0])) for one in others], "studies": studies},
         kept.url,
         report_folder(plan),
     )

@@ -1,9 +1,9 @@
 """The report: rows and artifacts → tables, figures, marks → HTML, Markdown, LaTeX, CSV. It never loads a model.
 
-evidence (which run stands in which place), setup · results · training · analysis · cost · looks · appendix (the
-sections), verdicts and claims (marks), beside (what never decides), figures · plots · pictures, composing → document →
-html · markdown · latex, building (the files), provenance and links, checking and bundle, pairing and differing (`iqa
-compare`).
+evidence (which run stands in which place), setup · results · trials · training · analysis · cost · looks · appendix
+(the sections), verdicts, claims and epochs (marks), beside (what never decides), figures · plots · pictures, composing
+→ document → html · markdown · latex, building (the files), provenance and links, checking and bundle, pairing and
+differing (`iqa compare`).
 """
 
 from iqa.report.building import Report, build

@@ -8,6 +8,7 @@ import numpy as np
 from iqa.report.beside import beside
 from iqa.report.claims import MEANING, Comparison, compared, delta_srcc
 from iqa.report.document import Block, Cell, Number, Paragraph, Section, Table, Text, say, slug
+from iqa.report.domains import domains
 from iqa.report.evidence import Evidence, by_seed, mean, spread, tested
 from iqa.report.verdicts import Verdict
 
@@ -63,7 +64,7 @@ def why(evidence: Evidence, comparisons: Sequence[Comparison]) -> Table:
     """Each hypothesis of the original experiment beside the numbers that speak for or against it."""
     rows = [
         (say("Quality-aware representations"), say("probes of the frozen encoders"), _probes(evidence)),
-        (say("Domain mismatch"), say("gain on degraded sets against the others"), _domains(evidence, comparisons)),
+        (say("Domain mismatch"), say("gain on degraded sets against the others"), domains(evidence, comparisons)),
         (say("Better (or worse) initialisation"), say("validation SRCC after epoch 1"), _first_epoch(evidence)),
         (say("Insufficient pretraining epochs"), say("slope between the two largest numbers"), _slope(evidence)),
         (say("The loss needs tuning"), say("ablation of the loss, study of its weights"), _elsewhere(evidence)),
@@ -79,24 +80,6 @@ def _probes(evidence: Evidence) -> Cell:
         value = mean(evidence, "finetune", arm, "probe/100/srcc")
         cells += ["; " if cells else "", f"{evidence.title(arm)} ", *value]
     return say(*cells)
-
-
-def _domains(evidence: Evidence, comparisons: Sequence[Comparison]) -> Cell:
-    """ΔSRCC of every target beside its kind, so that synthetic and authentic sets can be told apart."""
-    shown = [one for one in comparisons if one.kind in ("target", "cross") and "+" not in one.dataset]
-    cells: list = []
-    for one in shown:
-        kind = "degraded on purpose" if _degraded(evidence, one) else "authentic"
-        cells += ["; " if cells else "", f"{one.dataset} ({kind}) ", one.hole or delta_srcc(one)]
-    return say(*cells) if cells else say("no target sets")
-
-
-def _degraded(evidence: Evidence, one: Comparison) -> bool:
-    """Whether a set names the degradation of its images."""
-    if not one.seeds:
-        return False
-    answer = evidence.predictions("evaluate", one.treatment, one.seeds[0], one.dataset)
-    return any(getattr(answer, "families", ()))
 
 
 def _first_epoch(evidence: Evidence) -> Cell:

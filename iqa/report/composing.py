@@ -14,6 +14,7 @@ from iqa.report import (
     results,
     setup,
     training,
+    trials,
 )
 from iqa.report.claims import Comparison
 from iqa.report.document import Cell, Document, plain, say
@@ -29,7 +30,7 @@ BIASED = (
 def compose(evidence: Evidence, comparisons: Sequence[Comparison], decided: Sequence[Verdict]) -> Document:
     """The whole document."""
     measured = results.results(evidence, comparisons)
-    measured = replace(measured, sections=(*measured.sections, *choosing.section(evidence)))
+    measured = replace(measured, sections=(*measured.sections, *choosing.section(evidence), *trials.section(evidence)))
     return Document(
         evidence.experiment.get("title")
         or f"Does quality-aware pretraining help? Experiment {evidence.experiment['name']}",

@@ -103,8 +103,9 @@ class Evidence:
 
     @cached_property
     def ranked(self) -> list[Row]:
-        """Rows from the oldest to the newest, in an order that does not depend on the store's."""
-        return sorted(self.rows, key=lambda row: (row.start or 0, row.run_id))
+        """The experiment's own from the oldest to the newest, in an order that does not depend on the store's."""
+        own = [row for row in self.rows if row.tags.get("stage") != "study"]
+        return sorted(own, key=lambda row: (row.start or 0, row.run_id))
 
     @cached_property
     def _by_id(self) -> dict[str, Row]:

@@ -14,6 +14,7 @@ from iqa.report.results import ordering_families
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]  # line name → seed (and fold) → (epoch, value)
 
+POINTS = 100  # of a fitted curve
 PRETRAIN = {"train/loss": "Total loss", "train/consistency": "Consistency term", "train/ranking": "Ranking term"}
 
 
@@ -88,27 +89,42 @@ def scatter(evidence: Evidence, dataset: str) -> Figure | Paragraph:
     span = (min(float(one.values.min()) for *_, one in shown), max(float(one.values.max()) for *_, one in shown))
     caption = (
         f"Predicted against given score on {dataset}, each point an image, of the first seed's model. "
-        "Dashed: equality. Solid: least-squares line."
+        "Dashed: equality. Solid: the 4-parameter logistic that the tables' logistic PLCC is computed after, from "
+        "prediction to score, where its fit ended."
     )
     return Figure(
         f"scatter-{slug(dataset)}",
         caption,
         tuple(_scatter(evidence, dataset, span, *one) for one in shown),
-        ("arm", "seed", "path", "score", "prediction"),
+        ("arm", "seed", "path", "score", "prediction", "fitted"),
         tuple(
             (arm, seed, *line)
             for arm, seed, one in shown
-            for line in zip(one.paths, one.scores.tolist(), one.values.tolist(), strict=True)
+            for line in zip(
+                one.paths, *(part.tolist() for part in (one.scores, one.values, fitted(one)[0])), strict=True
+            )
         ),
         tuple(one.run for *_, one in shown),
     )
+
+
+def fitted(found: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """The score to which the logistic takes each prediction (n,), nan without a fit; its curve (2, m), or no points."""
+    from iqa import metrics
+
+    parameters = metrics.plcc_logistic(found.values, found.scores).parameters
+    if not parameters:
+        return np.full(len(found.values), np.nan), np.zeros((2, 0))
+    along = np.linspace(found.values.min(), found.values.max(), POINTS)
+    return metrics.logistic(found.values, *parameters), np.stack([metrics.logistic(along, *parameters), along])
 
 
 def _scatter(
     evidence: Evidence, dataset: str, span: tuple[float, float], arm: str, seed: int, found: Predictions
 ) -> Panel:
     name = f"{evidence.title(arm)}, seed {seed}"
-    png = plots.scatter(found.scores, found.values, f"{name}: {dataset}", evidence.arms.index(arm), span)
+    curve, title = fitted(found)[1], f"{name}: {dataset}"
+    png = plots.scatter(found.scores, found.values, curve, title, evidence.arms.index(arm), span)
     return Panel(
         slug(arm), png, f"Scatter plot, {name}: {len(found.paths)} images of {dataset}, predicted over given score."
     )

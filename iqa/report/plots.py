@@ -92,8 +92,10 @@ def lines(curves: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], title
 
 
 @kept
-def scatter(scores: np.ndarray, predictions: np.ndarray, title: str, colour: int, span: tuple[float, float]) -> bytes:
-    """Prediction over given score, both (n,), with the line of equality and the least-squares line.
+def scatter(
+    scores: np.ndarray, predictions: np.ndarray, fit: np.ndarray, title: str, colour: int, span: tuple[float, float]
+) -> bytes:
+    """Prediction over given score, both (n,), with the line of equality and a curve of (score, prediction) (2, m).
 
     span: lowest and highest prediction on the axis, the same for pictures that are compared.
     """
@@ -103,10 +105,7 @@ def scatter(scores: np.ndarray, predictions: np.ndarray, title: str, colour: int
         look = {"s": 18, "alpha": 0.6} if few else {"s": 5, "alpha": 0.3}
         axes.plot([0, 1], [0, 1], color="#777777", linestyle="--", linewidth=1, zorder=1)
         axes.scatter(scores, predictions, color=PALETTE[index], marker=MARKERS[index], lw=0, zorder=2, **look)
-        if len(scores) > 2 and np.ptp(scores) > 0:
-            slope, offset = np.polyfit(scores, predictions, 1)
-            ends = np.array([scores.min(), scores.max()])
-            axes.plot(ends, slope * ends + offset, color="#222222", linewidth=1.4, zorder=3)
+        axes.plot(*fit, color="#222222", linewidth=1.4, zorder=3)
         axes.set(xlabel="Given score", ylabel="Predicted score", title=words(title), xlim=(-0.02, 1.02))
         axes.set_ylim(min(0.0, span[0]) - 0.02, max(1.0, span[1]) + 0.02)
     return png[0]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from iqa import statistics
 from iqa.report.choosing import chosen, partner
 from iqa.report.claims import MARGINS, Comparison, compared, contrasted, delta_srcc, together
-from iqa.report.document import Atom, Cell, Number, Text, say
+from iqa.report.document import Atom, Cell, Text, say
+from iqa.report.epochs import Reached, reached
 from iqa.report.evidence import Evidence, Row, duration, mean
 
 SHARES = ("100", "10")  # per cent of the labels that the probes of claim "probe" were fitted with
@@ -129,36 +130,20 @@ def _probe(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> Ve
 
 
 def _epochs(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> Verdict:
-    """Epochs to the baseline's mean final validation SRCC less a tolerance, both arms at the baseline's rate.
-
-    Of an experiment in folds the first fold's runs alone: folds differ in what they reach, and the target is one.
-    """
+    """Epochs to the baseline's mean final validation SRCC less a tolerance, both arms at the baseline's rate."""
     baseline = chosen(evidence, contrast["baseline"]).arm
     treatment = partner(evidence, dict(contrast), baseline) or chosen(evidence, contrast["treatment"]).arm
-    seeds = [s for s in evidence.seeds if all(evidence.run("finetune", a, s) for a in (treatment, baseline))]
-    if not seeds:
-        return replace(bare, hole=next(iter(evidence.missing("finetune", treatment)), Text("no seeds are declared")))
-    rows = [[row for s in seeds if (row := evidence.run("finetune", arm, s))] for arm in (treatment, baseline)]
-    curves = [[[value for _, value in evidence.history(row.run_id, "val/srcc")] for row in side] for side in rows]
-    runs = tuple(row.run_id for side in rows for row in side)
-    if not all(curve for side in curves for curve in side) or any(math.isnan(side[-1]) for side in curves[1]):
-        return replace(bare, hole=Text("a run left no validation curve", runs))
-    longest = max(len(curve) for side in curves for curve in side)
-    allowed = max([longest, *(int(row.params.get("optim.epochs", 0)) for side in rows for row in side)])
-    found = statistics.epochs_to_target(curves[0], curves[1], allowed)
-    what = "geometric mean over seed pairs of treatment's epochs / baseline's"
-    ratio = Number((found.ratio,), "{0:.2f}", runs, what)
-    target = Number((found.target,), "{0:.4f}", runs, "baseline's mean final validation SRCC less the tolerance")
-    words = say(f"{evidence.title(treatment)} takes ", ratio, f" × the epochs of {evidence.title(baseline)}")
-    where = " in the first fold" if len(evidence.folds) > 1 else ""
-    words += say(f" to reach{where} a validation SRCC of ", target, _missed(found), ".")
+    found = reached(evidence, treatment, baseline)
+    if not isinstance(found, Reached):
+        return replace(bare, hole=found)
+    words = say(f"{evidence.title(treatment)} takes ", found.ratio, f" × the epochs of {evidence.title(baseline)}")
+    words += say(" to reach a validation SRCC of ", *found.target, _missed(found.missed), ".")
     part = statistics.Part(found.contrast, None, None)
     whole = say("Hours, pretraining included: ", *_hours(evidence, treatment), "; ", *_hours(evidence, baseline), ".")
-    return replace(bare, parts=(part,), words=words, runs=runs, extra=(whole,))
+    return replace(bare, parts=(part,), words=words, runs=found.runs, extra=(whole,))
 
 
-def _missed(found: statistics.EpochsToTarget) -> str:
-    missed = found.missed_treatment + found.missed_baseline
+def _missed(missed: int) -> str:
     return f" ({missed} run{'s' * (missed > 1)} never reached it: counted as the most allowed)" if missed else ""
 
 

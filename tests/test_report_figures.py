@@ -1,0 +1,40 @@
+"""What a figure draws of the runs: the fit that the tables' numbers are computed after."""
+
+import numpy as np
+import pytest
+
+from iqa import metrics
+from iqa.report import figures, plots
+from iqa.report.predictions import Predictions
+from tests.report_toy import make
+
+
+@pytest.fixture
+def store(tmp_path):
+    return make(tmp_path)
+
+
+def answers(scores, values):
+    return Predictions(tuple(map(str, range(len(scores)))), np.arange(len(scores)), scores, values, "run")
+
+
+def test_the_fit_of_a_scatter_is_the_one_that_the_tables_logistic_plcc_is_computed_after(store):
+    run = store.run("finetune", "baseline", 0)
+    shown = figures.scatter(store.evidence(), "sample")
+    lines = [row for row in shown.data if row[:2] == ("baseline", 0)]
+    scores, mapped = (np.array([row[at] for row in lines]) for at in (3, 5))
+    assert metrics.plcc(mapped, scores) == pytest.approx(run.metrics["test/sample/plcc_logistic"])
+
+
+def test_the_curve_bends_where_the_points_do_and_ends_with_the_predictions():
+    values = np.linspace(-3, 5, 40)
+    scores = 0.2 + 0.6 / (1 + np.exp(-(values - 1) / 0.4))
+    score, prediction = figures.fitted(answers(scores, values))[1]
+    assert (prediction[0], prediction[-1]) == (-3, 5)
+    assert score == pytest.approx(0.2 + 0.6 / (1 + np.exp(-(prediction - 1) / 0.4)), abs=1e-6)
+
+
+def test_without_a_fit_the_points_stand_alone():
+    mapped, curve = figures.fitted(answers(np.array([0.1, 0.5, 0.9]), np.array([0.2, 0.4, 0.6])))
+    assert np.isnan(mapped).all() and curve.shape == (2, 0)
+    assert plots.scatter(np.array([0.1, 0.9]), np.array([0.2, 0.6]), curve, "Few", 0, (0.2, 0.6)).startswith(b"\x89PNG")
