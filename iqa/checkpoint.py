@@ -101,9 +101,14 @@ def latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
 
 def digest(folder: Path) -> str:
-    """Identity of an artifact: SHA-256 over its files' hashes, as its manifest states them; 64 hex characters."""
-    files = _manifest(folder)["files"]
-    return hashlib.sha256("".join(files[name]["sha256"] for name in (TENSORS, STATE)).encode()).hexdigest()
+    """Identity of an artifact's content, 64 hex characters; the run that left it is no part of it."""
+    tensors, told = (_manifest(folder)["files"][name]["sha256"] for name in (TENSORS, STATE))
+    state = _json(folder, STATE)
+    origin = state.get("origin") or {}
+    if origin.get("cell"):  # it stands for the config, which also says where data and weights lay
+        content = json.dumps(state | {"config": {}, "origin": origin | {"run": ""}}, sort_keys=True)
+        told = hashlib.sha256(content.encode()).hexdigest()
+    return hashlib.sha256((tensors + told).encode()).hexdigest()
 
 
 def _flatten(node: Any, path: str, tensors: dict[str, Tensor], storages: set[int]) -> Any:
@@ -150,9 +155,7 @@ def _storable(tensor: Tensor, storages: set[int]) -> Tensor:
 
 
 def _is_channels_last(tensor: Tensor) -> bool:
-    if tensor.dim() != 4 or tensor.is_contiguous():
-        return False
-    return tensor.is_contiguous(memory_format=torch.channels_last)
+    return tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
 
 
 def _write_files(folder: Path, tensors: dict[str, Tensor], state: bytes, kind: str) -> None:
@@ -250,11 +253,8 @@ def _verify(folder: Path, kind: str) -> None:
         file, stated = folder / name, manifest["files"][name]
         if not file.is_file():
             raise CheckpointError(f"{folder} is damaged: {name} is missing.")
-        if file.stat().st_size != stated["bytes"]:
-            found = file.stat().st_size
-            raise CheckpointError(
-                f"{folder} is damaged: {name} has {found} bytes, its manifest says {stated['bytes']}."
-            )
+        if (size := file.stat().st_size) != stated["bytes"]:
+            raise CheckpointError(f"{folder} is damaged: {name} has {size} bytes, its manifest says {stated['bytes']}.")
         if _described(file) != stated:
             raise CheckpointError(f"{folder} is damaged: the content of {name} is not what was written.")
 
@@ -264,12 +264,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         what = "a file" if folder.exists() else "not there"
         raise CheckpointError(f"{folder} is {what}: a checkpoint is a folder with {MANIFEST}, {TENSORS} and {STATE}.")
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder} is no checkpoint, or a damaged one: {MANIFEST} is missing.") from None
-    except (ValueError, RecursionError) as error:  # ValueError: neither JSON nor UTF-8
-        raise CheckpointError(f"{folder} is damaged: {MANIFEST} is no JSON ({error}).") from None
+    manifest = _json(folder, MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         raise CheckpointError(f"{folder} has format {found!r}; this version reads format {FORMAT}.")
@@ -294,3 +289,12 @@ def unwritten(path: Path, error: OSError) -> str:
     nearest = next(place for place in (path, *path.parents) if place.exists())
     free = shutil.disk_usage(nearest).free
     return f"{path} cannot be written ({error.strerror or error}; {free:,} bytes are free there)"
+
+
+def _json(folder: Path, name: str) -> Any:
+    try:
+        return json.loads((folder / name).read_bytes())
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} is no checkpoint, or a damaged one: {name} is missing.") from None
+    except (ValueError, RecursionError) as error:  # ValueError: neither JSON nor UTF-8
+        raise CheckpointError(f"{folder} is damaged: {name} is no JSON ({error}).") from None
