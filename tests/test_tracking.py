@@ -334,6 +334,11 @@ def test_a_model_s_metrics_are_tied_to_it_and_to_the_data_set(tmp_path):
     assert not [name for name in files if name.endswith((".pkl", ".pth", ".pt2"))]
 
 
+def test_a_model_s_name_tells_the_arm_and_the_fold(tmp_path):
+    with opened(tmp_path / "run", tags={"arm": "pretrained", "fold": "2"}) as run:
+        assert model_of(run, "clive-0", {}) == "pretrained-clive-0-fold2"
+
+
 def place_of(model):
     return Path(urlsplit(model.artifact_location).path)
 
