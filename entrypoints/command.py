@@ -38,10 +38,10 @@ def parse(
     stages: whose parameters the help lists in its end. words: name and help text of what may stand there without a
     flag; the list of it is `known.words`. Exits with 2 on something that is neither.
     """
+    preset = next((word.removeprefix("--preset=") for word in argv if word.startswith("--preset=")), "demo")
+    told = parameters(stages, preset) if {"-h", "--help"} & set(argv) else ""
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        description=description, epilog=parameters(stages), formatter_class=layout, allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser(description=description, epilog=told, formatter_class=layout, allow_abbrev=False)
     if words[0]:
         parser.add_argument("words", metavar=words[0], help=words[1], nargs="*")
     for name, help_text in flags.items():
@@ -55,15 +55,15 @@ def parse(
     return known, overrides(rest)
 
 
-def parameters(stages: Sequence[str]) -> str:
-    """A table of the stages' short names: the dotted name and the default of each; "" for no stages."""
+def parameters(stages: Sequence[str], preset: str) -> str:
+    """A table of the stages' short names: the dotted name and the preset's value of each; "" for no stages."""
     if not stages:
         return ""
     from iqa import config
 
-    lines = ["parameters: the short name, the dotted one, the default (above which a preset's value stands)"]
+    lines = [f"parameters: the short name, the dotted one, the value in the preset {preset}"]
     for stage in stages:
-        default = config.flatten(config.STAGES[stage]())
+        default = config.flatten(config.load(stage, {}, preset))
         lines += [f"\n{stage}:"] if len(stages) > 1 else []
         for name, full in config.FLAT[stage].items():
             lines.append(f"  --{name:<18}{full:<24}{'nothing' if default[full] == '' else default[full]}")
@@ -212,7 +212,7 @@ def computed(name: str, settings: Any, preset: str, words: list[str]) -> int:
         distributed.leave()
         return STOPPED + int(stop.signal)
     if distributed.leads():
-        finish(name, result.run_id)
+        finish(name, result.run_id, preset)
     distributed.leave()
     return 0
 
@@ -268,16 +268,16 @@ def filled(name: str, settings: Any) -> Any:
     return settings.model_copy(update={"weights": f"runs:/{rows[0].run_id}/model"})
 
 
-def finish(name: str, run_id: str) -> None:
+def finish(name: str, run_id: str, preset: str) -> None:
     """Where the result lies, and what to do with it next."""
     from iqa import tracking
 
     if tracking.offline():
         print("nothing was sent: `iqa sync` does it when the store can be reached")
-    artifact = {"pretrain": "encoder", "finetune": "model"}.get(name)
+    artifact, follows = {"pretrain": ("encoder", "finetune"), "finetune": ("model", "evaluate")}.get(name, ("", ""))
     print(f"run {run_id}: {tracking.url(run_id)}")
     if artifact:
-        print(f"next: -P weights=runs:/{run_id}/{artifact}")
+        print(f"next: mlflow run . -e {follows} -P preset={preset} -P weights=runs:/{run_id}/{artifact}")
     if artifact == "model":
         print(f"or any pictures: iqa score PATHS… --model=runs:/{run_id}/model")
 

@@ -26,10 +26,20 @@ def main(argv: list[str] | None = None) -> int:
             plan, command=said, show=show, say=print, choice=choice, at_once=at_once, ready=command.ready
         )
         command.announce(report, outcome)
-        print(f"next: {'iqa sync, when the store can be reached' if tracking.offline() else 'mlflow ui'}")
+        print(f"next: {following(outcome)}")
         return ended(outcome)
 
     return command.ended(work)
+
+
+def following(outcome: Any) -> str:
+    """What to do next: send the runs, or look at them."""
+    from iqa import tracking
+
+    if tracking.offline():
+        return "iqa sync, when the store can be reached"
+    one = next(iter(outcome.done.values()), None)
+    return tracking.look(outcome.runs.row(one.run_id)) if one else "mlflow ui"
 
 
 def ended(outcome: Any) -> int:

@@ -112,9 +112,14 @@ def latest(folder: Path, usable: Usable = lambda tree: None) -> tuple[int, dict[
 
 
 def digest(folder: Path) -> str:
-    """Identity of an artifact: SHA-256 over its files' hashes, as its manifest states them; 64 hex characters."""
-    files = _manifest(folder)["files"]
-    return hashlib.sha256("".join(files[name]["sha256"] for name in (TENSORS, STATE)).encode()).hexdigest()
+    """Identity of an artifact's content, 64 hex characters; the run that left it is no part of it."""
+    tensors, told = (_manifest(folder)["files"][name]["sha256"] for name in (TENSORS, STATE))
+    state = _json(folder, STATE)
+    origin = state.get("origin") or {}
+    if origin.get("cell"):  # it stands for the config, which also says where data and weights lay
+        content = json.dumps(state | {"config": {}, "origin": origin | {"run": ""}}, sort_keys=True)
+        told = hashlib.sha256(content.encode()).hexdigest()
+    return hashlib.sha256((tensors + told).encode()).hexdigest()
 
 
 def _flatten(node: Any, path: str, tensors: dict[str, Tensor], storages: set[int]) -> Any:
@@ -251,11 +256,8 @@ def _verify(folder: Path, kind: str) -> None:
         file, stated = folder / name, manifest["files"][name]
         if not file.is_file():
             raise CheckpointError(f"{folder} is damaged: {name} is missing.")
-        if file.stat().st_size != stated["bytes"]:
-            found = file.stat().st_size
-            raise CheckpointError(
-                f"{folder} is damaged: {name} has {found} bytes, its manifest says {stated['bytes']}."
-            )
+        if (size := file.stat().st_size) != stated["bytes"]:
+            raise CheckpointError(f"{folder} is damaged: {name} has {size} bytes, its manifest says {stated['bytes']}.")
         if _described(file) != stated:
             raise CheckpointError(f"{folder} is damaged: the content of {name} is not what was written.")
 
@@ -265,12 +267,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         what = "a file" if folder.exists() else "not there"
         raise CheckpointError(f"{folder} is {what}: a checkpoint is a folder with {MANIFEST}, {TENSORS} and {STATE}.")
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder} is no checkpoint, or a damaged one: {MANIFEST} is missing.") from None
-    except (ValueError, RecursionError) as error:  # ValueError: neither JSON nor UTF-8
-        raise CheckpointError(f"{folder} is damaged: {MANIFEST} is no JSON ({error}).") from None
+    manifest = _json(folder, MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         raise CheckpointError(f"{folder} has format {found!r}; this version reads format {FORMAT}.")
@@ -288,3 +285,12 @@ def _steps(folder: Path) -> list[int]:
     """Steps of the checkpoints in a folder, newest first, whatever their dates."""
     found = (STEP.fullmatch(path.name) for path in folder.glob("step-*"))
     return sorted((int(match[1]) for match in found if match), reverse=True)
+
+
+def _json(folder: Path, name: str) -> Any:
+    try:
+        return json.loads((folder / name).read_bytes())
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} is no checkpoint, or a damaged one: {name} is missing.") from None
+    except (ValueError, RecursionError) as error:  # ValueError: neither JSON nor UTF-8
+        raise CheckpointError(f"{folder} is damaged: {name} is no JSON ({error}).") from None

@@ -26,7 +26,8 @@ def test_each_seed_of_its_experiment_has_as_many_places_as_it_says(tmp_path, mon
 def test_a_copy_has_weights_and_predictions_of_its_own_and_leaves_the_templates_alone(tmp_path):
     template = tmp_path / "template"
     (template / "predictions").mkdir(parents=True)
-    checkpoint.write(template / "model", {"weights": torch.arange(3.0)}, "model")
+    origin = {"run": "a", "cell": "b"}
+    checkpoint.write(template / "model", {"weights": torch.arange(3.0), "origin": origin}, "model")
     lines = "".join(f"{i}.png,g{i},{i / 10},{i / 10 + 0.01}\n" for i in range(10))
     (template / "predictions" / "set.csv").write_text("path,group,score,prediction\n" + lines)
     before = tmp_path / "before"

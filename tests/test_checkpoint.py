@@ -121,6 +121,25 @@ def test_the_same_tree_gives_the_same_identity_and_another_one_another(tmp_path,
     assert digest(first) == digest(second) != digest(other) and len(digest(first)) == 64
 
 
+def test_the_digest_does_not_depend_on_the_run_that_left_the_artifact(tmp_path):
+    def left(name, cell, **differs):
+        config = {"model.weights": f"runs:/{name}/encoder"}
+        origin = {"run": name, "cell": cell} | differs
+        return digest(write(tmp_path / name, {"config": config, "origin": origin, "w": torch.ones(3)}, "model"))
+
+    first = left("a", "c" * 64)
+    assert left("b", "c" * 64) == first
+    assert left("other-cell", "d" * 64) != first and left("other-data", "c" * 64, data="e") != first
+    assert left("no-cell", "") != left("no-cell-either", "")
+
+
+def test_the_digest_of_an_artifact_without_a_state_that_can_be_read_is_refused(tmp_path):
+    folder = write(tmp_path / "a", {"w": torch.ones(3)}, "model")
+    (folder / "state.json").write_text("{")
+    with pytest.raises(CheckpointError, match="a is damaged: state.json is no JSON"):
+        digest(folder)
+
+
 def test_writing_again_replaces_the_folder(tmp_path, tree):
     write(tmp_path / "one", tree, "model")
     write(tmp_path / "one", {"new": 1}, "model")

@@ -102,10 +102,10 @@ def test_what_was_given_can_be_typed_again():
     assert command.words(given, "check") == ["--preset=smoke", "--data=x"]
 
 
-def helped(capsys, name):
+def helped(capsys, name, *words):
     """What a command's help says."""
     with pytest.raises(SystemExit):
-        import_module(f"entrypoints.{name}").main(["--help"])
+        import_module(f"entrypoints.{name}").main([*words, "--help"])
     return capsys.readouterr().out
 
 
@@ -115,11 +115,12 @@ def test_the_help_says_each_flag_once(capsys, name):
     assert said.count("--preset PRESET") == 2 and "--preset PRESET, --preset" not in said  # the usage and its line
 
 
+@pytest.mark.parametrize("preset", ["", "paper"])
 @pytest.mark.parametrize("name", ["pretrain", "finetune", "evaluate", "main"])
-def test_the_help_ends_with_the_short_names_what_they_mean_and_their_defaults(capsys, name):
-    told = helped(capsys, name).partition("parameters:")[2]
+def test_the_help_ends_with_the_short_names_what_they_mean_and_the_preset_s_values(capsys, name, preset):
+    told = helped(capsys, name, *([f"--preset={preset}"] if preset else [])).partition("parameters:")[2]
     for stage in config.FLAT if name == "main" else [name]:
-        default = config.flatten(config.STAGES[stage]())
+        default = config.flatten(config.load(stage, {}, preset or "demo"))
         for short, full in config.FLAT[stage].items():
             assert [f"--{short}", full, "nothing" if default[full] == "" else str(default[full])] in [
                 line.split(maxsplit=2) for line in told.splitlines()

@@ -197,7 +197,7 @@ def test_one_process_that_dies_ends_all_and_the_same_command_ends_as_an_undistur
 
     again = Started(places[1], "finetune", words)
     code, out, err = again.ended()
-    assert code == 0 and out.count("next: -P weights=") == 1, err
+    assert code == 0 and out.count("next: mlflow run . -e evaluate -P ") == 1, err
     assert digest(again.folder() / "model") == digest(whole.folder() / "model")
     assert {k: v for k, v in again.metrics().items() if "cost" not in k[0]} == pytest.approx(
         {k: v for k, v in whole.metrics().items() if "cost" not in k[0]}, abs=0, nan_ok=True

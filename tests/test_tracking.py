@@ -334,6 +334,11 @@ def test_a_model_s_metrics_are_tied_to_it_and_to_the_data_set(tmp_path):
     assert not [name for name in files if name.endswith((".pkl", ".pth", ".pt2"))]
 
 
+def test_a_model_s_name_tells_the_arm_and_the_fold(tmp_path):
+    with opened(tmp_path / "run", tags={"arm": "pretrained", "fold": "2"}) as run:
+        assert model_of(run, "clive-0", {}) == "pretrained-clive-0-fold2"
+
+
 def place_of(model):
     return Path(urlsplit(model.artifact_location).path)
 
@@ -491,7 +496,19 @@ def test_addresses_lead_to_mlflow_s_pages(tmp_path, monkeypatch):
     assert json.loads(asked["experiments"][0]) == [tracking.row(run.run_id).experiment_id]
     curves = parse_qs(tracking.compare_url([run.run_id], ["val/srcc"]).partition("?")[2])
     assert json.loads(curves["plot_metric_keys"][0]) == ["val/srcc"]
-    assert tracking.url(run.run_id).endswith(f"/runs/{run.run_id}")
+    address, _, mode = tracking.url(run.run_id).partition("?")
+    assert address.endswith(f"/runs/{run.run_id}") and mode == "workflowType=machine_learning"
+    assert curves["workflowType"] == asked["workflowType"] == ["machine_learning"], "MLflow opens for language models"
+
+
+def test_where_to_look_names_the_command_only_where_no_server_runs(tmp_path, monkeypatch):
+    with opened(tmp_path / "run") as run:
+        pass
+    row = tracking.row(run.run_id)
+    table = f"/#/experiments/{row.experiment_id}/runs?workflowType=machine_learning"
+    assert tracking.look(row) == f"mlflow ui, then open http://127.0.0.1:5000{table}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://team.example/")
+    assert tracking.look(row) == f"open https://team.example{table}"
 
 
 def test_silence_has_every_verb_of_a_run_and_writes_nothing(tmp_path):

@@ -13,7 +13,7 @@ from iqa.tracking.journal import Journal, JournalError
 from iqa.tracking.local import RunRow
 from iqa.tracking.lock import Busy, held
 from iqa.tracking.patience import StillAway, expect_store, persist
-from iqa.tracking.reading import best_model, compare_url, fetch, history, logged_model, resolve, row, rows, url
+from iqa.tracking.reading import best_model, compare_url, fetch, history, logged_model, look, resolve, row, rows, url
 from iqa.tracking.refusing import troubled
 from iqa.tracking.run import Run, is_finished, open_run
 from iqa.tracking.signals import (
@@ -57,6 +57,7 @@ __all__ = [
     "history",
     "is_finished",
     "logged_model",
+    "look",
     "offline",
     "open_run",
     "persist",

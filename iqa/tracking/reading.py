@@ -164,11 +164,17 @@ def compare_url(run_ids: list[str], metrics: list[str] | None = None, row: Calla
     experiments = json.dumps(sorted({row(run_id).experiment_id for run_id in run_ids}), separators=(",", ":"))
     runs = json.dumps(run_ids, separators=(",", ":"))
     if not metrics:
-        return f"{store.ui()}/#/compare-runs?runs={quote(runs)}&experiments={quote(experiments)}"
+        return f"{store.ui()}/#/compare-runs?runs={quote(runs)}&experiments={quote(experiments)}&{store.TRAINING}"
     keys = quote(json.dumps(metrics, separators=(",", ":")), safe="")
     first = quote(json.dumps(metrics[0]), safe="")
     where = f"runs={quote(runs)}&metric={first}&experiments={quote(experiments)}"
-    return f"{store.ui()}/#/metric?{where}&plot_metric_keys={keys}&x_axis=step"
+    return f"{store.ui()}/#/metric?{where}&plot_metric_keys={keys}&x_axis=step&{store.TRAINING}"
+
+
+def look(row: RunRow) -> str:
+    """What to type and open to see MLflow's table with this run."""
+    address = f"{store.ui()}/#/experiments/{row.experiment_id}/runs?{store.TRAINING}"
+    return f"open {address}" if store.uri().startswith("http") else f"mlflow ui, then open {address}"
 
 
 @contextmanager

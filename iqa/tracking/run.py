@@ -88,7 +88,9 @@ class Run:
         self._journal.once("dataset", **about, tags=_strings(tags))
 
     def model(self, name: str, folder: Path, params: Mapping[str, Any], code: Path) -> str:
-        plain = re.sub(r"[/:.%\"']", "-", name)  # what MLflow takes in a model's name
+        told = self.opening.tags
+        whole = "-".join(word for word in (told.get("arm"), name, told.get("fold") and f"fold{told['fold']}") if word)
+        plain = re.sub(r"[/:.%\"']", "-", whole)  # what MLflow takes in a model's name
         kept = Path(shutil.copyfile(code, self.folder / code.name))  # sent later, it may have changed
         about = {"path": self._inside(folder), "code": self._inside(kept)}
         self._journal.once("model", name=plain, params=_strings(params), **about)

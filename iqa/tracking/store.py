@@ -22,6 +22,7 @@ SET_ANEW = ("iqa.reason", "iqa.stopped")  # tags of how an attempt ended, which 
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 OURS, MARK = "iqa", "iqa.journal"  # our experiment; the tag with the id of a run's journal
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` shows a store that is no server
+TRAINING = "workflowType=machine_learning"  # without it MLflow's pages open for language models, with no runs in sight
 PATIENCE = 5.0  # seconds for a connection
 SWITCHES = {  # of MLflow, unless the user has set them
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves the machine unasked
@@ -54,7 +55,7 @@ def ui() -> str:
 
 def page(experiment: str, run: str) -> str:
     """The page of a run; nothing is asked for it."""
-    return f"{ui()}/#/experiments/{experiment}/runs/{run}"
+    return f"{ui()}/#/experiments/{experiment}/runs/{run}?{TRAINING}"
 
 
 def offline() -> bool:
