@@ -22,6 +22,7 @@ from iqa.config.reading import (
     fingerprint,
     flatten,
     load,
+    named_values,
     read_preset,
     unknown,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "fingerprint",
     "flatten",
     "load",
+    "named_values",
     "read_preset",
     "unknown",
 ]
