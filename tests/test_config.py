@@ -98,3 +98,26 @@ def test_the_fingerprint_ignores_where_data_lie_and_how_often_a_checkpoint_is_wr
 def test_flattened_params_build_the_same_config_again():
     settings = config.load("pretrain", {"families": "blur"})
     assert config.build("pretrain", config.flatten(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"finetune: {epochs: 1}\nfinetune: {head_lr: 0.1}\n", "line 2: 'finetune' is given twice"),
+        (b"finetune: {epochs: 1, epochs: 2}\n", "line 1: 'epochs' is given twice"),
+        (b"finetune: [epochs\n", "Mend the YAML there"),
+        (b"finetune:\n\tepochs: 1\n", "line 2: found character"),
+        (b"finetune: !!python/object/apply:os.system [ls]\n", "could not determine a constructor"),
+        ("finetune: {data: ä}".encode("latin-1"), "is no YAML in UTF-8"),
+        (b"- epochs\n", "holds no names with values"),
+        (b"finetune: [epochs]\n", "each with names and values, not finetune"),
+    ],
+)
+def test_a_yaml_file_that_cannot_be_read_is_a_sentence(tmp_path, content, says):
+    (tmp_path / "own.yaml").write_bytes(content)
+    assert says in refusal("finetune", preset=str(tmp_path / "own.yaml"))
+
+
+def test_an_empty_yaml_file_names_nothing(tmp_path):
+    (tmp_path / "own.yaml").write_text("# the defaults\n")
+    assert config.load("finetune", {}, str(tmp_path / "own.yaml")) == config.load("finetune", {}, "paper")

@@ -1,5 +1,7 @@
 """The matrix, the identity of a cell, and how an experiment's command is read."""
 
+import re
+
 import pytest
 
 from iqa import experiment
@@ -110,6 +112,27 @@ def test_a_file_with_several_faults_names_them_all(tmp_path):
     with pytest.raises(ConfigError) as error:
         matrix.read(str(tmp_path / "toy.yaml"))
     assert all(word in str(error.value) for word in ("preset", "seeds", "titel"))
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "says"),
+    [
+        ("seeds: [0, 1]", "seeds: [0, 1, 0]", "seeds: 0 stands there 2 times: each seed once"),
+        (
+            "  - {",
+            "  - {name: pretraining, treatment: slow, baseline: baseline}\n  - {",
+            "2 contrasts are called pretraining",
+        ),
+        ("baseline: baseline}", "baseline: pretrained}", "contrast pretraining compares pretrained with itself"),
+        ("finetune: {", "finetune: {seed: 3, ", "has a seed of its own"),
+    ],
+)
+def test_what_stands_twice_or_says_nothing_is_refused(tmp_path, was, becomes, says):
+    """A seed given thrice would be three seed pairs of one run each, and a mark."""
+    assert was in FILE
+    (tmp_path / "toy.yaml").write_text(FILE.replace(was, becomes, 1))
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        matrix.read(str(tmp_path / "toy.yaml"))
 
 
 def test_code_that_a_stage_does_not_import_is_no_part_of_its_identity():

@@ -62,6 +62,23 @@ def test_a_claim_without_its_runs_shows_the_command_and_stays_open(store):
     assert isinstance(found["own"].hole, Missing)
 
 
+def test_a_declared_seed_without_its_runs_leaves_the_mark_open_whatever_the_others_say(store):
+    """Else a report looked at after each seed would find its ✓ by stopping at the right one."""
+    only = {"claims": CLAIMS[:1]}
+    [whole] = verdicts.decide(store.evidence(**only))
+    assert whole.mark == "✓" and plain(whole.words).endswith("3 seed pairs.")
+    [short] = verdicts.decide(store.evidence(**only, seeds=[0, 1, 2, 3]))
+    assert short.mark == "?" and short.p == whole.p
+    assert plain(short.words).endswith("3 seed pairs; 1 of 4 seeds lack a finished run, so the mark stays ?.")
+    assert "1 of 4 seeds" in plain(decided(store, seeds=[0, 1, 2, 3])["epochs"].words)
+
+
+def test_the_same_holds_for_contrasts_where_no_claim_is_declared(store):
+    alone = {"targets": ["optics"], "contrasts": EXPERIMENT["contrasts"]}
+    assert [one.mark for one in claims.compare(store.evidence(**alone))] == ["?", "✓"]
+    assert {one.mark for one in claims.compare(store.evidence(**alone, seeds=[0, 1, 2, 3]))} == {"?"}
+
+
 def test_families_of_groups_used_in_pretraining_are_left_out_of_the_second_half_of_the_cross_claim(store):
     for row in store.rows:
         row.params["degrade.families"] = "jpeg"

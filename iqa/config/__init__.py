@@ -23,6 +23,7 @@ from iqa.config.reading import (
     fingerprint,
     flatten,
     load,
+    named_values,
     read_preset,
     unknown,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "fingerprint",
     "flatten",
     "load",
+    "named_values",
     "read_preset",
     "unknown",
 ]

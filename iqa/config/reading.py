@@ -117,17 +117,47 @@ def read_preset(preset: str) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
         raise ConfigError(unknown("preset", preset, names))
-    return _sections(file, file.read_text(encoding="utf-8"))
+    return _sections(file, file.read_bytes())
 
 
 @lru_cache(maxsize=16)
-def _sections(file: Path, text: str) -> dict[str, dict[str, Any]]:
+def _sections(file: Path, content: bytes) -> dict[str, dict[str, Any]]:
     """A preset's content, read once for all the cells of an experiment; nobody changes it."""
-    content = yaml.safe_load(text) or {}
-    strange = set(content) - set(STAGES)
+    told = named_values(file, content)
+    strange = {str(name) for name in set(told) - set(STAGES)}
+    strange |= {name for name in told if not isinstance(told[name] or {}, dict)}
     if strange:
-        raise ConfigError(f"{file}: a preset has the sections {', '.join(STAGES)}, not {', '.join(sorted(strange))}.")
-    return {stage: dotted(stage, content.get(stage) or {}) for stage in STAGES}
+        raise ConfigError(
+            f"{file}: a preset has the sections {', '.join(STAGES)}, each with names and values, "
+            f"not {', '.join(sorted(strange))}."
+        )
+    return {stage: dotted(stage, told.get(stage) or {}) for stage in STAGES}
+
+
+class _OnceEach(yaml.SafeLoader):
+    """YAML in which a name stands once in its table: the plain loader takes the last of two and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is given twice", key.start_mark)
+            seen |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+        return super().construct_mapping(node, deep)
+
+
+def named_values(file: Path, content: bytes) -> dict[Any, Any]:
+    """The table of names and values that a YAML file holds, {} of an empty one. Raises ConfigError for what is none."""
+    try:
+        told = yaml.load(content, Loader=_OnceEach)
+    except yaml.MarkedYAMLError as error:
+        place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{file}{place}: {error.problem}. Mend the YAML there.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is no YAML in UTF-8 ({' '.join(str(error).split())}): save it anew.") from None
+    if not isinstance(told or {}, dict):
+        raise ConfigError(f"{file} holds no names with values, such as 'title: …': begin from a file of experiments/.")
+    return told or {}
 
 
 def _sentence(fault: Any) -> str:

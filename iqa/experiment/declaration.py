@@ -1,7 +1,8 @@
 """What an experiment declares beside its arms: groups to choose from, contrasts, claims, tables of ablations."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -54,8 +55,8 @@ class Ablation(Section):
 
 
 def faults_of(experiment: "Experiment") -> list[str]:
-    """A sentence for every name that nothing bears, and for folds and rounds that no protocol makes."""
-    found = [*_names(experiment), *_spenders(experiment)]
+    """A sentence for every name that nothing bears or two do, and for folds and rounds that no protocol makes."""
+    found = [*_names(experiment), *_spenders(experiment), *_repeated(experiment), *_seeded(experiment)]
     if experiment.folds not in FOLDS:
         found.append(f"folds: {experiment.folds}: data can be split into {FOLDS[1]} folds, or not (0).")
     if experiment.rounds > ROUNDS or experiment.rounds == 1:
@@ -65,6 +66,34 @@ def faults_of(experiment: "Experiment") -> list[str]:
     both = sorted(set(experiment.groups) & set(experiment.arms))
     found += [f"group {name} is also an arm: give it another name." for name in both]
     return found
+
+
+def _repeated(experiment: "Experiment") -> Iterator[str]:
+    """Seeds, contrasts and claims that stand there twice; a seed again would count as another pair of runs."""
+    yield from (
+        f"seeds: {seed} stands there {times} times: each seed once." for seed, times in _twice(experiment.seeds)
+    )
+    names = [contrast.name for contrast in experiment.contrasts]
+    yield from (f"{times} contrasts are called {name}: give each its own name." for name, times in _twice(names))
+    claims = [(claim.measure, claim.contrast) for claim in experiment.claims]
+    yield from (
+        f"claim {measure} of {name} stands there {times} times: once." for (measure, name), times in _twice(claims)
+    )
+    for name, group in experiment.groups.items():
+        yield from (f"group {name} has the arm {arm} {times} times: once." for arm, times in _twice(group.arms))
+    for one in experiment.contrasts:
+        if one.treatment == one.baseline:
+            yield f"contrast {one.name} compares {one.baseline} with itself: name two different sides."
+
+
+def _twice(values: Iterable[Any]) -> list[tuple[Any, int]]:
+    return [(value, times) for value, times in Counter(values).items() if times > 1]
+
+
+def _seeded(experiment: "Experiment") -> Iterator[str]:
+    for name, arm in experiment.arms.items():
+        if any("seed" in told for told in (arm.pretrain or {}, arm.finetune)):
+            yield f"arm {name} has a seed of its own: the experiment's seeds go to every arm."
 
 
 def _spenders(experiment: "Experiment") -> Iterator[str]:

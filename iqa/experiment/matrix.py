@@ -8,11 +8,10 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-import yaml
 from pydantic import Field, ValidationError
 
 from iqa import datasets, report
-from iqa.config import FLAT, STAGES, UNSET, ConfigError, Section, field_names, load, read_preset, unknown
+from iqa.config import FLAT, STAGES, UNSET, ConfigError, Section, field_names, load, named_values, read_preset, unknown
 from iqa.experiment.declaration import Ablation, Claim, Contrast, Group, faults_of
 
 FOLDER = Path("experiments")  # of the project, where people add their own
@@ -158,7 +157,7 @@ def read(name: str) -> Experiment:
     if not file.is_file():
         raise ConfigError(unknown("experiment", name, known()))
     try:
-        found = Experiment.model_validate({"name": file.stem} | yaml.safe_load(file.read_text(encoding="utf-8")))
+        found = Experiment.model_validate({"name": file.stem} | named_values(file, file.read_bytes()))
     except ValidationError as error:
         faults = [f"{file}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}." for fault in error.errors()]
         raise ConfigError("\n".join(faults)) from None

@@ -64,7 +64,7 @@ def compare(evidence: Evidence) -> list[Comparison]:
     found: list[Comparison] = []
     for declared in evidence.experiment.get("contrasts", ()):
         found += contrasted(evidence, declared)
-    return found if evidence.experiment.get("claims") else _marked(found)
+    return found if evidence.experiment.get("claims") else _marked(found, len(evidence.seeds))
 
 
 def contrasted(evidence: Evidence, declared: Mapping[str, str]) -> list[Comparison]:
@@ -197,20 +197,24 @@ def _mean_of(sets: Sequence[Comparison], resplit: tuple[int, int] | None = None)
     )
 
 
-def _marked(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Marks on the decisive comparisons (own test, targets together), p adjusted by Holm over all of them."""
+def _marked(comparisons: Sequence[Comparison], wanted: int) -> list[Comparison]:
+    """Marks on the decisive comparisons (own test, targets together), p adjusted by Holm over all of them.
+
+    wanted: seed pairs that are declared; with fewer of them finished nothing is decided yet.
+    """
     decisive = [at for at, one in enumerate(comparisons) if one.kind != "target"]
     ps = [statistics.marking_p(comparisons[at].found) if comparisons[at].has_interval else math.nan for at in decisive]
     adjusted = dict(zip(decisive, statistics.holm(ps), strict=True))
     return [
-        replace(one, mark=_mark(one, adjusted[at])) if at in adjusted else one for at, one in enumerate(comparisons)
+        replace(one, mark=_mark(one, adjusted[at], wanted)) if at in adjusted else one
+        for at, one in enumerate(comparisons)
     ]
 
 
-def _mark(one: Comparison, p: float) -> str:
+def _mark(one: Comparison, p: float, wanted: int) -> str:
     """By the rule of `statistics.mark`; nothing to decide on is '?'. No single set may be wholly below 0 for ✓."""
-    if one.contrast is None:
-        return "?"
+    if one.contrast is None or len(one.seeds) < wanted:
+        return statistics.OPEN
     return statistics.mark(statistics.Part(one.contrast, MARGINS[one.kind]), p, guards=one.contrast.parts)
 
 

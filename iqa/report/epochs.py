@@ -61,7 +61,7 @@ def reached(evidence: Evidence, treatment: str, baseline: str) -> Reached | Atom
         if not all(curve for side in curves for curve in side) or any(math.isnan(curve[-1]) for curve in curves[1]):
             return Text("a run left no validation curve", tuple(used))
         allowed = [int(row.params.get("optim.epochs", 0)) for side in rows for row in side]
-        found.append(statistics.epochs_to_target(*curves, max([*allowed, *map(len, _flat(curves))])))
+        found.append(statistics.epochs_to_target(curves[0], curves[1], max([*allowed, *map(len, _flat(curves))])))
         runs += used
     contrast = over_folds([one.contrast for one in found], evidence.resplit) if len(folds) > 1 else found[0].contrast
     return Reached(contrast, tuple(found), tuple(runs))

@@ -16,7 +16,10 @@ SHARES = ("100", "10")  # per cent of the labels that the probes of claim "probe
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with its evidence; hole: what is missing; void: why its mark confirms nothing."""
+    """A claim with its evidence; hole: what is missing; void: why its mark confirms nothing.
+
+    pairs: the seed pairs that all of its parts have.
+    """
 
     title: str
     measure: str
@@ -24,6 +27,7 @@ class Verdict:
     guards: tuple[statistics.Contrast, ...] = ()
     words: Cell = ()
     runs: tuple[str, ...] = ()
+    pairs: int = 0
     hole: Atom | None = None
     p: float = math.nan
     adjusted: float = math.nan
@@ -37,9 +41,9 @@ def decide(evidence: Evidence) -> list[Verdict]:
     declared = {one["name"]: one for one in evidence.experiment.get("contrasts", ())}
     found = [_weighed(evidence, one, declared[one["contrast"]]) for one in evidence.experiment.get("claims", ())]
     ps = [statistics.claim_p(one.parts) if one.parts else math.nan for one in found]
-    void = changed(evidence)
+    void, wanted = changed(evidence), len(evidence.seeds)
     return [
-        replace(one, p=p, adjusted=adjusted, void=void, mark=_mark(one, adjusted, void))
+        replace(one, p=p, adjusted=adjusted, void=void, mark=_mark(one, adjusted, void, wanted))
         for one, p, adjusted in zip(found, ps, statistics.holm(ps), strict=True)
     ]
 
@@ -61,8 +65,10 @@ def changed(evidence: Evidence) -> str:
     )
 
 
-def _mark(one: Verdict, adjusted: float, void: str) -> str:
-    if one.hole is not None or void or not one.parts:
+def _mark(one: Verdict, adjusted: float, void: str, wanted: int) -> str:
+    """By the rule of `statistics.mark`. A seed that is not finished, or failed, leaves it open: who could look at
+    five seeds of eight and stop there would find a ✓ more often than the p says."""
+    if one.hole is not None or void or not one.parts or one.pairs < wanted:
         return statistics.OPEN
     return statistics.mark(one.parts, adjusted, one.guards)
 
@@ -75,7 +81,7 @@ def _weighed(evidence: Evidence, claim: Mapping[str, str], contrast: Mapping[str
 
 
 def _own(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> Verdict:
-    return _from(bare, [contrasted(evidence, contrast)[0]], MARGINS["own"])
+    return _from(evidence, bare, [contrasted(evidence, contrast)[0]], MARGINS["own"])
 
 
 def _cross(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> Verdict:
@@ -92,7 +98,7 @@ def _cross(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> Ve
         if any(_restricted(evidence, one, families) for one in rest):
             narrowed = together(rest) if len(rest) > 1 else replace(rest[0], kind="cross")
             parts.append(replace(narrowed, dataset=f"{narrowed.dataset}, without the groups used in pretraining"))
-    return _from(bare, parts, MARGINS["cross"], found[0].found.parts if found[0].hole is None else ())
+    return _from(evidence, bare, parts, MARGINS["cross"], found[0].found.parts if found[0].hole is None else ())
 
 
 def used(evidence: Evidence, arm: str) -> list[str]:
@@ -123,7 +129,7 @@ def _probe(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> Ve
         )
         for share in SHARES
     ]
-    weighed = _from(bare, found, MARGINS["own"])
+    weighed = _from(evidence, bare, found, MARGINS["own"])
     pairs = [say(f"{evidence.title(arm)} ", *mean(evidence, "finetune", arm, "probe/ordering", 3)) for arm in arms]
     sentence = say("Ordering accuracy of the probe's score: ", *pairs[0], "; ", *pairs[1], ".")
     return replace(weighed, extra=(sentence,))
@@ -136,11 +142,18 @@ def _epochs(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> V
     found = reached(evidence, treatment, baseline)
     if not isinstance(found, Reached):
         return replace(bare, hole=found)
+    pairs = len(found.contrast.per_seed)
     words = say(f"{evidence.title(treatment)} takes ", found.ratio, f" × the epochs of {evidence.title(baseline)}")
-    words += say(" to reach a validation SRCC of ", *found.target, _missed(found.missed), ".")
+    words += say(" to reach a validation SRCC of ", *found.target, _missed(found.missed), _short(evidence, pairs), ".")
     part = statistics.Part(found.contrast, None, None)
     whole = say("Hours, pretraining included: ", *_hours(evidence, treatment), "; ", *_hours(evidence, baseline), ".")
-    return replace(bare, parts=(part,), words=words, runs=found.runs, extra=(whole,))
+    return replace(bare, parts=(part,), words=words, runs=found.runs, pairs=pairs, extra=(whole,))
+
+
+def _short(evidence: Evidence, pairs: int) -> str:
+    """Why the mark of so many pairs is open, where that is not all of them."""
+    wanted = len(evidence.seeds)
+    return f"; {wanted - pairs} of {wanted} seeds lack a finished run, so the mark stays ?" if pairs < wanted else ""
 
 
 def _missed(missed: int) -> str:
@@ -161,7 +174,11 @@ def _hours(evidence: Evidence, arm: str) -> Cell:
 
 
 def _from(
-    bare: Verdict, found: Sequence[Comparison], margin: float, guards: Sequence[statistics.Contrast] = ()
+    evidence: Evidence,
+    bare: Verdict,
+    found: Sequence[Comparison],
+    margin: float,
+    guards: Sequence[statistics.Contrast] = (),
 ) -> Verdict:
     """A verdict from comparisons that all have to hold."""
     hole = next((one.hole for one in found if one.hole is not None), None)
@@ -171,10 +188,10 @@ def _from(
     words: list[Atom | str] = []
     for one in found:
         words += ["; " if words else "", f"ΔSRCC on {one.dataset} ", delta_srcc(one)]
-    pairs = len(found[0].seeds)
+    pairs = min(len(one.seeds) for one in found)
     runs = tuple(dict.fromkeys(run for one in found for run in one.runs))
-    ending = f", {pairs} seed pair{'s' if pairs != 1 else ''}."
-    return replace(bare, parts=parts, guards=tuple(guards), words=say(*words, ending), runs=runs)
+    ending = f", {pairs} seed pair{'s' if pairs != 1 else ''}{_short(evidence, pairs)}."
+    return replace(bare, parts=parts, guards=tuple(guards), words=say(*words, ending), runs=runs, pairs=pairs)
 
 
 MEASURES: dict[str, Callable[[Evidence, Verdict, Mapping[str, str]], Verdict]] = {
