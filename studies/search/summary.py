@@ -20,6 +20,7 @@ LISTED = 50  # trials in the table of the run's description
 ENOUGH = 2  # complete trials, for an importance
 VALUE = "validation SRCC"
 DPI, SIZE = 120, (7.0, 4.5)  # inches
+WIDTH = 3.0  # inches, of a slice
 
 
 def counts(trials: list[FrozenTrial]) -> dict[str, int]:
@@ -115,7 +116,7 @@ def plots(study: optuna.Study, folder: Path) -> list[Path]:
     drawings: dict[str, Callable[[optuna.Study], Any]] = {
         "history": history,
         "curves": draw.plot_intermediate_values,
-        "slice": partial(draw.plot_slice, target_name=VALUE),
+        "slice": slices,
         "parallel_coordinate": partial(draw.plot_parallel_coordinate, target_name=VALUE),
         "importance": partial(draw.plot_param_importances, target_name=VALUE),
     }
@@ -140,6 +141,21 @@ def history(study: optuna.Study) -> Any:
     return axes
 
 
+def slices(study: optuna.Study) -> Any:
+    """Optuna's plot of the value over each parameter, wide enough for the names of categories."""
+    import numpy as np
+    from matplotlib.ticker import NullFormatter
+    from optuna.visualization import matplotlib as draw
+
+    axes = draw.plot_slice(study, target_name=VALUE)
+    every = np.atleast_1d(axes).flat
+    for one in every:
+        one.tick_params(axis="x", labelrotation=90)
+        one.xaxis.set_minor_formatter(NullFormatter())  # on a logarithmic axis they stand on each other
+    every[0].figure.set_size_inches(max(SIZE[0], WIDTH * len(every)), SIZE[1])
+    return axes
+
+
 def saved(drawing: Callable[[optuna.Study], Any], study: optuna.Study, file: Path) -> Path:
     """One of Optuna's plots as a file."""
     import matplotlib.pyplot as plt
@@ -148,7 +164,8 @@ def saved(drawing: Callable[[optuna.Study], Any], study: optuna.Study, file: Pat
         warnings.simplefilter("ignore")  # experimental functions; ticks and layouts of plots with one point
         axes = drawing(study)
         figure = (axes.flat[0] if hasattr(axes, "flat") else axes).figure
-        figure.set_size_inches(*SIZE)
+        if drawing is not slices:
+            figure.set_size_inches(*SIZE)
         figure.savefig(file, dpi=DPI, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     return file
