@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from iqa import images
 from iqa.report import looks
 from iqa.report.document import Figure, Table, walk
 from tests.report_toy import make
@@ -27,12 +29,24 @@ def store(tmp_path):
                     stages=np.full((2, 4), 0.25),
                     windows=np.zeros((2, 0, 0)),
                 )
+            leave_pictures(made.folder / row.run_id / "pictures", random)
         target = made.answers(row, "optics")
         if target.exists():
             lines = target.read_text().splitlines()
             kinds = ["family", *(["jpeg", "lens_blur"] * (COUNT // 2))]
             target.write_text("\n".join(f"{a},{b}" for a, b in zip(lines, kinds, strict=True)) + "\n")
     return made
+
+
+def leave_pictures(folder, random):
+    """Four thumbnails, of which a strip shows three and the worst are two."""
+    jpegs = [
+        images.thumbnail(torch.from_numpy(random.integers(0, 255, (3, 12, 16), dtype=np.uint8)), 16) for _ in "1234"
+    ]
+    folder.mkdir()
+    places = {str(at): np.frombuffer(jpeg, np.uint8) for at, jpeg in enumerate(jpegs)}
+    paths = np.array(["000.png", "001.png", "002.png", "003.png"])
+    np.savez(folder / "sample.npz", paths=paths, worst=np.array([3, 1]), strip=np.array([0, 1, 2]), **places)
 
 
 def figures(store, **changes):
@@ -78,3 +92,21 @@ def test_ablation_bars_have_a_dot_for_every_seed(store):
 def test_a_run_that_left_nothing_is_said_to_have_left_nothing(store):
     store.answers(store.run("finetune", "baseline", 0), "sample").with_suffix(".npy").unlink()
     assert "tsne-baseline" not in figures(store)
+
+
+def test_the_worst_images_and_a_strip_are_shown_as_pictures_with_their_scores(store):
+    found = figures(store, notices={"sample": "Copyright"})
+    strip, worst = found["pictures-strip-baseline"], found["pictures-worst-baseline"]
+    assert [row[0] for row in worst.data] == ["003.png", "001.png"] and len(strip.data) == 3
+    said = {row[0]: row[1:] for row in found["ranking-baseline"].data}
+    assert all(row[1:] == said[row[0]] for row in (*strip.data, *worst.data))
+    assert f"003.png: predicted {said['003.png'][1]:.3f}, given {said['003.png'][0]:.3f}" in worst.panels[0].alt
+    assert all(
+        one.caption.endswith("The notice of copyright of these pictures is in the appendix.") for one in (strip, worst)
+    )
+
+
+def test_a_run_without_pictures_loses_only_them(store):
+    (store.folder / store.run("finetune", "baseline", 0).run_id / "pictures" / "sample.npz").unlink()
+    found = figures(store)
+    assert "ranking-baseline" in found and "pictures-strip-baseline" not in found

@@ -1,7 +1,7 @@
 """Figures of what models learned and where they look: t-SNE, attention, ranking, gains by family, ablation bars."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -22,7 +22,7 @@ def looks(evidence: Evidence) -> list[Section]:
     parts = [
         Section("Feature space", tuple(_each(evidence, _embedded))),
         Section("Attention", (_what_attention_is(), *_each(evidence, _attention))),
-        Section("Quality ranking", tuple(_each(evidence, _ranking))),
+        Section("Quality ranking", (*_each(evidence, _ranking), *_each(evidence, _pictured))),
     ]
     families = [figure for target in evidence.targets if (figure := by_family(evidence, target))]
     if families:
@@ -115,8 +115,7 @@ def _attention(evidence: Evidence, arm: str, row: Row) -> list[Block]:
     data = tuple((str(path), *map(float, line)) for path, line in zip(paths, weights, strict=True))
     header = ("path", "stage 1", "stage 2", "stage 3", "stage 4")
     caption = f"{title}, first finished seed: test images from the worst to the best given score."
-    if evidence.own in evidence.experiment.get("notices", {}):
-        caption += " The notice of copyright of these pictures is in the appendix."
+    caption += _noticed(evidence)
     return [Figure(f"attention-{slug(arm)}", caption, (Panel("maps", png, alt),), header, data, (row.run_id,))]
 
 
@@ -141,6 +140,48 @@ def _worst(found: Predictions, at: int, row: Row) -> list[Cell]:
     runs, what = (row.run_id,), found.paths[at]
     values = {"given": float(found.scores[at]), "predicted": float(found.values[at])}
     return [say(what), *((Number((v,), "{0:.3f}", runs, f"{name} score of {what}"),) for name, v in values.items())]
+
+
+def _pictured(evidence: Evidence, arm: str, row: Row) -> list[Block]:
+    """The pictures themselves: a strip in the predicted order, and those whose prediction is farthest off."""
+    found, title = _answers(evidence, row), evidence.title(arm)
+    with np.load(evidence.fetch(row.run_id, f"pictures/{evidence.own}.npz"), allow_pickle=False) as left:
+        paths, orders = left["paths"].tolist(), {name: left[name].tolist() for name in ("strip", "worst")}
+        jpegs = [left[str(at)].tobytes() for at in range(len(paths))]
+    rows = {path: (given, said) for path, given, said in zip(found.paths, found.scores, found.values, strict=True)}
+    told = {
+        "strip": f"{title}, first finished seed: test images in the predicted order, lowest first, at equal steps.",
+        "worst": f"{title}, first finished seed: the {len(orders['worst'])} test images farthest off, the worst first.",
+    }
+    return [
+        _sheet(f"pictures-{name}-{slug(arm)}", told[name] + _noticed(evidence), paths, jpegs, orders[name], rows, row)
+        for name in told
+    ]
+
+
+def _sheet(
+    name: str,
+    caption: str,
+    paths: Sequence[str],
+    jpegs: Sequence[bytes],
+    order: Sequence[int],
+    rows: Mapping[str, tuple[float, float]],
+    run: Row,
+) -> Figure:
+    from iqa import images  # here, since it brings torch
+
+    shown = [images.decode(jpegs[at], paths[at]).permute(1, 2, 0).numpy() for at in order]
+    data = tuple((paths[at], *map(float, rows[paths[at]])) for at in order)
+    png = pictures.sheet(shown, [f"predicted {said:.3f}\ngiven {given:.3f}" for _, given, said in data])
+    alt = f"{caption} " + "; ".join(f"{path}: predicted {said:.3f}, given {given:.3f}" for path, given, said in data)
+    return Figure(name, caption, (Panel("pictures", png, alt),), ("path", "score", "prediction"), data, (run.run_id,))
+
+
+def _noticed(evidence: Evidence) -> str:
+    """What the caption of pictures of the experiment's own set says of their copyright."""
+    if evidence.own not in evidence.experiment.get("notices", {}):
+        return ""
+    return " The notice of copyright of these pictures is in the appendix."
 
 
 def by_family(evidence: Evidence, target: str) -> Figure | None:

@@ -64,6 +64,19 @@ def ranking(scores: np.ndarray, predictions: np.ndarray, title: str) -> bytes:
 
 
 @kept
+def sheet(shown: Sequence[np.ndarray], labels: Sequence[str], columns: int = 4) -> bytes:
+    """Small images (h, w, 3) in reading order, each under its label; columns: as many as a phone has room for."""
+    rows = -(-len(shown) // columns)
+    with canvas((4.3, 1.3 * rows), rows, columns) as (axes, png):
+        for one in axes.flat:
+            one.axis("off")
+        for one, pixels, text in zip(axes.flat, shown, labels, strict=False):
+            one.imshow(pixels)
+            one.set_title(text, fontsize=6.5, fontweight="normal", loc="center", pad=2)
+    return png[0]
+
+
+@kept
 def bars(values: Mapping[str, Sequence[float]], title: str, axis: str) -> bytes:
     """A bar for each row at the mean, every seed a dot."""
     with canvas((4.3, 1.2 + 0.42 * len(values))) as (axes, png):

@@ -19,7 +19,7 @@ from iqa.batches import pixels_to
 from iqa.config import FinetuneConfig, flatten
 from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
-from iqa.stages import lineage, looking, pacing, probing
+from iqa.stages import lineage, looking, pacing, probing, showing
 from iqa.stages.pacing import Pace
 from iqa.stages.scoring import correlations, predict, report_set
 from iqa.stages.training import (
@@ -273,6 +273,7 @@ def finish(
     offer(own, parts["validation"], model_id, run)
     report_set(run, predictions, test, own["best_epoch"], model_id, pretraining["families"])
     looking.look(model, test, config.crops.size, run, device)
+    showing.show(predictions, test, run)
 
 
 def offer(own: dict[str, Any], validation: datasets.Manifest, model_id: str, run: Any) -> None:
