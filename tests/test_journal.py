@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from iqa.tracking import Busy, JournalError, journal
+from iqa.tracking import Busy, JournalError, folders, journal
 from iqa.tracking.journal import Journal, last_status
 from iqa.tracking.lock import hold, release
 from iqa.tracking.shipping import METRICS, Position, batches
@@ -228,3 +228,14 @@ def test_time_worked_counts_every_opening_and_not_what_lay_between_them(tmp_path
     write(3600, "resumed", pid=1)
     write(12, "metrics", step=2, values={"a": 1.0})
     assert Journal(tmp_path).worked == 42
+
+
+def test_every_reader_takes_a_journal_up_to_the_same_torn_line(tmp_path):
+    written = started(tmp_path)
+    written.append("joined", run="a", experiment="1", store="s")
+    with (tmp_path / "journal.jsonl").open("ab") as out:
+        out.write(b'{"what": "joined", "time": 1, "ru\n')
+    assert [entry["what"] for entry, _ in written.read(0)] == ["begin", "joined"]
+    assert [entry["what"] for entry in journal.entries(tmp_path)] == ["begin", "joined"]
+    assert folders.names(tmp_path) == [written.begin["id"], "a"] and last_status(tmp_path) == ""
+    assert Journal(tmp_path).openings == 1 and len(entries(tmp_path)) == 2  # what is torn was cut off

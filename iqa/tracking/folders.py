@@ -1,13 +1,10 @@
 """Run folders on this disk: where they lie, and which run each of them is."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from iqa.tracking import journal
-
-NAMING = (b'{"what": "begin"', b'{"what": "joined"')  # how the lines begin that say which run it is
 
 
 def runs_folder() -> Path:
@@ -34,7 +31,7 @@ def find(run_id: str, top: Path | None = None) -> Path | None:
 
 def names(folder: Path) -> list[str]:
     """Every id that a folder's run has had: the journal's own first, then the store's."""
-    return [entry.get("run") or entry["id"] for entry in _naming(folder)]
+    return [entry.get("run") or entry["id"] for entry in journal.naming(folder)]
 
 
 def _begun(top: Path | None) -> Iterator[tuple[Path, journal.Entry]]:
@@ -44,8 +41,3 @@ def _begun(top: Path | None) -> Iterator[tuple[Path, journal.Entry]]:
             first = next(journal.entries(file.parent), None)
             if first is not None:
                 yield file.parent, first
-
-
-def _naming(folder: Path) -> Iterator[journal.Entry]:
-    with (folder / journal.NAME).open("rb") as lines:
-        yield from (json.loads(line) for line in lines if line.startswith(NAMING) and line.endswith(b"\n"))

@@ -20,6 +20,7 @@ from typing import Any
 from iqa import disk
 
 FORMAT = 1
+NAMING = (b'{"what": "begin"', b'{"what": "joined"')  # how the lines begin, as they are written here, that name a run
 NAME = "journal.jsonl"
 Entry = dict[str, Any]
 
@@ -47,9 +48,11 @@ class Journal:
         self._once: set[str] = set()
         self._writing = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
-        self._cut_torn_line()
-        for entry, _ in self.read(0):
+        whole = 0
+        for entry, end in self.read(0):
             self._learn(entry)
+            whole = end
+        self._cut(whole)
         self._ahead = max(_wall(), self._latest) - _steady()  # of the steady clock
         if self.begin and self.begin["format"] != FORMAT:
             raise JournalError(f"{self.path} has format {self.begin['format']}; this version reads format {FORMAT}.")
@@ -117,15 +120,7 @@ class Journal:
 
     def read(self, offset: int) -> Iterator[tuple[Entry, int]]:
         """Each entry that begins at `offset` or later, and where the next one begins."""
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as lines:
-            lines.seek(offset)
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    return  # being written at this moment
-                offset += len(line)
-                yield json.loads(line), offset
+        return _read(self.path, offset)
 
     def _now(self) -> int:
         """The time in ms, which never runs backwards in a journal: the computer's clock may be set back."""
@@ -155,32 +150,24 @@ class Journal:
         if what != "joined":  # a run that has ended may be sent to a store afterwards
             self.status = entry["status"] if what == "end" else ""
 
-    def _cut_torn_line(self) -> None:
+    def _cut(self, whole: int) -> None:
         """A kill tears the last line, a power failure what was not synced: none of it precedes a checkpoint."""
-        if not self.path.exists():
-            return
-        good = 0
-        with self.path.open("rb") as lines:
-            for line in lines:
-                if _entry(line) is None:
-                    break
-                good += len(line)
-        lost = self.path.stat().st_size - good
+        lost = self.size - whole
         if lost:
             logger.warning("%s ended in %d bytes of a torn line: cut off.", self.path, lost)
-            os.truncate(self.path, good)
+            os.truncate(self.path, whole)
 
 
 def entries(folder: Path) -> Iterator[Entry]:
     """Every whole entry of a folder's journal, whoever is writing there; changes nothing."""
-    if not (folder / NAME).is_file():
-        return
+    return (entry for entry, _ in _read(folder / NAME, 0))
+
+
+def naming(folder: Path) -> list[Entry]:
+    """The entries that say which run a folder's is; the others are passed over unread, since all folders are asked."""
     with (folder / NAME).open("rb") as lines:
-        for line in lines:
-            entry = _entry(line)
-            if entry is None:
-                return
-            yield entry
+        found = [_entry(line) for line in lines if line.startswith(NAMING)]
+    return [entry for entry in found if entry is not None]
 
 
 def last_status(folder: Path) -> str:
@@ -191,6 +178,20 @@ def last_status(folder: Path) -> str:
     whole = (entry for line in reversed(lines) if (entry := _entry(line)) is not None)
     last: Entry = next((entry for entry in whole if entry["what"] != "joined"), {})
     return last.get("status", "") if last.get("what") == "end" else ""
+
+
+def _read(file: Path, offset: int) -> Iterator[tuple[Entry, int]]:
+    """Each entry from a byte on, and where the next one begins, up to a line that is torn or being written."""
+    if not file.is_file():
+        return
+    with file.open("rb") as lines:
+        lines.seek(offset)
+        for line in lines:
+            entry = _entry(line)
+            if entry is None:
+                return
+            offset += len(line)
+            yield entry, offset
 
 
 def _entry(line: bytes) -> Entry | None:
