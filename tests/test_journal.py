@@ -11,7 +11,7 @@ import pytest
 
 from iqa.tracking import Busy, JournalError, folders, journal
 from iqa.tracking.journal import Journal, last_status
-from iqa.tracking.lock import hold, release
+from iqa.tracking.lock import hold, holding, release
 from iqa.tracking.shipping import METRICS, Position, batches
 
 ROOT = Path(__file__).parent.parent
@@ -239,3 +239,11 @@ def test_every_reader_takes_a_journal_up_to_the_same_torn_line(tmp_path):
     assert [entry["what"] for entry in journal.entries(tmp_path)] == ["begin", "joined"]
     assert folders.names(tmp_path) == [written.begin["id"], "a"] and last_status(tmp_path) == ""
     assert Journal(tmp_path).openings == 1 and len(entries(tmp_path)) == 2  # what is torn was cut off
+
+
+def test_a_folder_is_held_while_work_lasts_however_it_ends(tmp_path):
+    with pytest.raises(KeyboardInterrupt), holding(tmp_path):
+        with pytest.raises(Busy):
+            hold(tmp_path)
+        raise KeyboardInterrupt
+    release(tmp_path, hold(tmp_path))

@@ -16,8 +16,7 @@ def adopt(folder: Path, run_id: str, stage: str, name: str) -> bool:
     False if it has a journal, or this store no such run, or nobody is to ask it. Raises Busy if another
     process holds the folder.
     """
-    held = lock.hold(folder)
-    try:
+    with lock.holding(folder):
         journal = Journal(folder)
         run = None if journal.begin or store.offline() else store.find_run(run_id)
         if run is None:
@@ -27,8 +26,6 @@ def adopt(folder: Path, run_id: str, stage: str, name: str) -> bool:
         journal.append("joined", run=run_id, experiment=run.info.experiment_id, store=store.shown(store.uri()))
         journal.sync()
         return True
-    finally:
-        lock.release(folder, held)
 
 
 def stand_in(run_id: str, stage: str, name: str) -> None:

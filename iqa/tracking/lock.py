@@ -34,15 +34,20 @@ def hold(folder: Path) -> "FileLock":
     return lock
 
 
-def try_hold(folder: Path) -> "FileLock | None":
-    """The lock if nobody has it, without waiting."""
-    return _taken(folder, 0.0)
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """The folder is ours while this lasts. Raises what `hold` does."""
+    lock = hold(folder)
+    try:
+        yield
+    finally:
+        release(folder, lock)
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[bool]:
     """Whether the folder is ours while this lasts; nobody waits."""
-    lock = try_hold(folder)
+    lock = _taken(folder, 0.0)
     try:
         yield lock is not None
     finally:

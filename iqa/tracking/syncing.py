@@ -39,8 +39,7 @@ def sync(folder: Path) -> int:
     """Send what the store lacks of a folder's run; how many entries that was. Raises Unshipped, Busy, StoreError."""
     if not (folder / NAME).is_file():
         raise ValueError(f"{folder} has no {NAME}: it is no run's folder.")
-    held = lock.hold(folder)
-    try:
+    with lock.holding(folder):
         journal = Journal(folder)
         position = Position(folder, journal.size)
         waiting = pending(journal, position)
@@ -53,8 +52,6 @@ def sync(folder: Path) -> int:
             return waiting
         except store.troubles() as error:
             raise Unshipped(folder, pending(journal, position), str(error)) from error
-    finally:
-        lock.release(folder, held)
 
 
 def sync_patiently(folder: Path) -> int:
