@@ -74,17 +74,22 @@ def read(folder: Path, kind: str) -> dict[str, Any]:
         raise CheckpointError(f"{folder}: what the manifest vouches for cannot be read ({error!r}).") from error
 
 
+def at(folder: Path, step: int) -> Path:
+    """Where `save` puts a step's checkpoint."""
+    return folder / f"step-{step:09d}"
+
+
 def save(folder: Path, step: int, tree: dict[str, Any], keep: int = 2) -> Path:
     """Write folder/step-000000120 (kind "training"); when it verifies, remove older ones but for keep − 1.
 
     The folder must belong to one process (tracking locks it). Raises CheckpointError, and all older ones are there.
     """
     _clear(folder)
-    written = write(folder / f"step-{step:09d}", tree, kind="training")
+    written = write(at(folder, step), tree, kind="training")
     _verify(written, "training")
     older = [other for other in _steps(folder) if other < step]
     for stale in older[keep - 1 :]:
-        _remove(folder / f"step-{stale:09d}")
+        _remove(at(folder, stale))
     return written
 
 
@@ -96,7 +101,7 @@ def latest(folder: Path, usable: Usable = lambda tree: None) -> tuple[int, dict[
     _clear(folder)
     for step in (found := _steps(folder)):
         try:
-            tree = read(folder / f"step-{step:09d}", kind="training")
+            tree = read(at(folder, step), kind="training")
             usable(tree)
             return step, tree
         except CheckpointError as error:

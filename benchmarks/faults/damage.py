@@ -41,7 +41,7 @@ def _asked(folder: Path, case: str, seed: int, without: str) -> Outcome:
     logging.getLogger("iqa").addHandler(handler)
     for step in (OLD, NEW):
         checkpoint.save(folder, step, {"weights": _weights(step), "step": step})
-    newest = folder / f"step-{NEW:09d}"
+    newest = checkpoint.at(folder, NEW)
     damage(newest, case, random.Random(f"{seed} {case}"))
     found = checkpoint.latest(folder)
     if found is None:
@@ -84,7 +84,7 @@ def _whole(folder: Path, case: str) -> None:
     elif case == "another kind":
         manifest.write_text(text.replace('"training"', '"encoder"'), encoding="utf-8")
     else:
-        shutil.copy(folder.parent / f"step-{OLD:09d}" / checkpoint.MANIFEST, folder)
+        shutil.copy(checkpoint.at(folder.parent, OLD) / checkpoint.MANIFEST, folder)
 
 
 def amid_run(home: Home, name: str, stage: str, case: str, seed: int) -> Outcome:

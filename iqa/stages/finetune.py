@@ -215,7 +215,7 @@ def keep(state: State, run: Any) -> None:
 def best_of(folder: Path, epoch: int) -> dict[str, Any]:
     """What `keep` wrote. Raises CheckpointError where it is damaged: a resumed run restores it."""
     try:
-        return checkpoint.read(folder / "best" / f"step-{epoch:09d}", kind="training")
+        return checkpoint.read(checkpoint.at(folder / "best", epoch), kind="training")
     except checkpoint.CheckpointError as error:
         raise checkpoint.CheckpointError(f"{error} The same command restores it.") from error
 

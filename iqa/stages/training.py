@@ -178,7 +178,7 @@ def resume(state: State, folder: Path, device: torch.device, usable: checkpoint.
         return
     step, tree = found
     instants.reached("amid-resume")
-    state.restore(tree, f"{folder / 'checkpoints' / f'step-{step:09d}'}")
+    state.restore(tree, str(checkpoint.at(folder / "checkpoints", step)))
     state.sums = {name: value.to(device) for name, value in state.sums.items()}
     logger.info("resuming at step %d, after %d finished epochs", step, state.epoch)
 
