@@ -1,12 +1,13 @@
 """Epochs of a toy: what is saved, and what never is."""
 
+import time
 from itertools import repeat
 
 import pytest
 import torch
 
-from iqa import checkpoint, optim, tracking
-from iqa.stages.training import Course, Diverged, State, epochs
+from iqa import checkpoint, distributed, machine, optim, tracking
+from iqa.stages.training import Course, Diverged, State, costs, epochs
 
 
 def toy():
@@ -39,3 +40,14 @@ def test_weights_that_one_step_made_no_numbers_are_never_saved_however_finite_th
     step, tree = checkpoint.latest(tmp_path / "checkpoints")
     assert step == (3 if minutes == 0 else 2)
     assert all(torch.isfinite(tensor).all() for tensor in tree["weights"].values())
+
+
+def test_hours_of_gpus_are_those_of_every_process_that_has_one(monkeypatch):
+    monkeypatch.setattr(machine, "peak_memory_mb", lambda device: 1.0)
+    monkeypatch.setattr(distributed, "world", lambda: 4)
+    run = tracking.Silent()
+    run.worked_before = 3600.0
+    of_gpus = costs(run, time.monotonic() - 1800, torch.device("cuda"))
+    assert of_gpus["cost/hours"] == pytest.approx(1.5, abs=0.1)
+    assert of_gpus["cost/gpu_hours"] == pytest.approx(4 * of_gpus["cost/hours"])
+    assert "cost/gpu_hours" not in costs(run, time.monotonic(), torch.device("cpu"))
