@@ -25,8 +25,7 @@ def away(home: Home, name: str, stage: str, what: str, seconds: float, without: 
     if what in ("server on PostgreSQL", "database") and not postgres.installed():
         return "", "not tried: no PostgreSQL here"
     with Place(home, name, without) as place, _store(place, what) as outage:
-        steps = [name for name, _ in home.oracle(stage)["passed"]].count("after-step")
-        pace = (seconds + COMING_BACK) / (steps - 3)
+        pace = (seconds + COMING_BACK) / (home.steps(stage) - 3)
         child = place.start(stage, pace=pace)
         if not warm.until(passing(place.folder, "after-step", 2), PATIENCE):
             return f"it did not begin: {place.said()}", ""
