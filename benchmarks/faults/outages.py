@@ -11,8 +11,8 @@ from benchmarks.faults.home import Home
 from benchmarks.faults.place import PATIENCE, Place
 from benchmarks.faults.row import Outcome
 from benchmarks.faults.servers import Proxy, Tracking
+from entrypoints.command import BAD_INPUT, TRY_AGAIN
 
-BAD_INPUT, TRY_AGAIN = 2, 75
 SLOWER = 1.05  # times as long as undisturbed, at most
 COMING_BACK = 15.0  # seconds for a server to start
 LONG = 30.0  # seconds from which on that can be measured

@@ -13,9 +13,10 @@ from benchmarks.faults.attempt import counted, passing
 from benchmarks.faults.home import ROOT, Home
 from benchmarks.faults.place import PATIENCE, Place
 from benchmarks.faults.row import Outcome
+from entrypoints.command import STOPPED
 
 LONGEST = 10.0  # seconds until everything is gone
-STOPPED = 128 + signal.SIGTERM
+TERMINATED = STOPPED + signal.SIGTERM
 
 
 def command(home: Home, name: str, stage: str, seed: int, times: int, without: str = "") -> Outcome:
@@ -29,7 +30,7 @@ def command(home: Home, name: str, stage: str, seed: int, times: int, without: s
             child.signal(signal.SIGTERM)
             time.sleep(draw.uniform(0, 0.2))
         code, seconds = child.wait(2 * LONGEST), time.monotonic() - began
-        wrong = [f"exit code {code} instead of {STOPPED}: {place.said()}"] if code != STOPPED else []
+        wrong = [f"exit code {code} instead of {TERMINATED}: {place.said()}"] if code != TERMINATED else []
         wrong += [f"it took {seconds:.1f} s"] if seconds > LONGEST else []
         wrong += ["it left processes behind"] if warm.session(child.pid) else []
         wrong += stated(place, ("KILLED",))
