@@ -21,6 +21,7 @@ NOTICED_BY: dict[str, tuple[Callable[..., Outcome], tuple[Any, ...]]] = {
     "own state": (kills.at_instant, ("finetune", "epoch-end:3")),
     "optimizer": (kills.at_instant, ("pretrain", "after-step:6")),
     "signals": (stops.command, ("pretrain", SEED, 1)),
+    "stop's checkpoint": (stops.command, ("pretrain", SEED, 1)),
     "run's mark": (kills.at_instant, ("pretrain", "amid-joining:1")),
     "patience": (outages.away, ("pretrain", "server on SQLite", 4.0)),
     "status": (stops.command, ("finetune", SEED, 1)),

@@ -9,9 +9,9 @@ from benchmarks.faults.home import Home
 from benchmarks.faults.place import Place
 from benchmarks.faults.row import Outcome
 from benchmarks.faults.trace import leftovers
+from entrypoints.command import BAD_INPUT
 from iqa import checkpoint
 
-BAD_INPUT = 2
 THIRD = 3  # the checkpoint that has no room
 
 

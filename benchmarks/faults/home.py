@@ -43,6 +43,10 @@ class Home:
         """Of the undisturbed command: its `trace`, what it `passed` and when, how many `seconds` it took."""
         return dict(json.loads((self.folder / f"oracle-{stage}.json").read_text(encoding="utf-8")))
 
+    def steps(self, stage: str) -> int:
+        """How many steps the undisturbed command does."""
+        return [name for name, _ in self.oracle(stage)["passed"]].count("after-step")
+
 
 def _tables() -> int:
     return len(tracking.rows())  # asking makes the tables

@@ -10,9 +10,8 @@ import torch
 from benchmarks.faults.home import Home
 from benchmarks.faults.place import Place
 from benchmarks.faults.row import Outcome
+from entrypoints.command import BAD_INPUT
 from iqa import checkpoint
-
-BAD_INPUT = 2
 
 
 def architecture(tree: dict[str, Any]) -> str:

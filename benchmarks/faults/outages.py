@@ -11,8 +11,8 @@ from benchmarks.faults.home import Home
 from benchmarks.faults.place import PATIENCE, Place
 from benchmarks.faults.row import Outcome
 from benchmarks.faults.servers import Proxy, Tracking
+from entrypoints.command import BAD_INPUT, TRY_AGAIN
 
-BAD_INPUT, TRY_AGAIN = 2, 75
 SLOWER = 1.05  # times as long as undisturbed, at most
 COMING_BACK = 15.0  # seconds for a server to start
 LONG = 30.0  # seconds from which on that can be measured
@@ -25,8 +25,7 @@ def away(home: Home, name: str, stage: str, what: str, seconds: float, without: 
     if what in ("server on PostgreSQL", "database") and not postgres.installed():
         return "", "not tried: no PostgreSQL here"
     with Place(home, name, without) as place, _store(place, what) as outage:
-        steps = [name for name, _ in home.oracle(stage)["passed"]].count("after-step")
-        pace = (seconds + COMING_BACK) / (steps - 3)
+        pace = (seconds + COMING_BACK) / (home.steps(stage) - 3)
         child = place.start(stage, pace=pace)
         if not warm.until(passing(place.folder, "after-step", 2), PATIENCE):
             return f"it did not begin: {place.said()}", ""

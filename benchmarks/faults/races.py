@@ -3,9 +3,9 @@
 from benchmarks.faults.home import Home
 from benchmarks.faults.place import PATIENCE, Place
 from benchmarks.faults.row import Outcome
+from entrypoints.command import BAD_INPUT
 
 LONGEST = 2.0  # seconds between asking for the folder and refusing
-BAD_INPUT = 2
 
 
 def race(home: Home, name: str, stage: str, without: str = "") -> Outcome:

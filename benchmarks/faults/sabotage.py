@@ -104,6 +104,17 @@ def deaf() -> None:
     tracking.handle_signals = lambda: None
 
 
+def unsaved() -> None:
+    """Who is asked to stop leaves at once, without a checkpoint."""
+    save = training._save
+
+    def unasked(state: training.State, run: Any) -> None:
+        if not run.stop_requested():
+            save(state, run)
+
+    training._save = unasked
+
+
 def unmarked() -> None:
     """A run that was made before a kill is not looked for."""
     store.marked_run = lambda experiment, mark: None
@@ -138,6 +149,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "own state": without_own,
     "optimizer": without_optimizer,
     "signals": deaf,
+    "stop's checkpoint": unsaved,
     "run's mark": unmarked,
     "patience": impatient,
     "status": forgotten_end,

@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 from benchmarks.faults import warm
-from benchmarks.faults.attempt import passing
+from benchmarks.faults.attempt import counted, passing
 from benchmarks.faults.home import ROOT, Home
 from benchmarks.faults.place import PATIENCE, Place
 from benchmarks.faults.row import Outcome
+from entrypoints.command import STOPPED
 
 LONGEST = 10.0  # seconds until everything is gone
-STOPPED = 128 + signal.SIGTERM
+TERMINATED = STOPPED + signal.SIGTERM
 
 
 def command(home: Home, name: str, stage: str, seed: int, times: int, without: str = "") -> Outcome:
@@ -29,13 +30,19 @@ def command(home: Home, name: str, stage: str, seed: int, times: int, without: s
             child.signal(signal.SIGTERM)
             time.sleep(draw.uniform(0, 0.2))
         code, seconds = child.wait(2 * LONGEST), time.monotonic() - began
-        wrong = [f"exit code {code} instead of {STOPPED}: {place.said()}"] if code != STOPPED else []
+        wrong = [f"exit code {code} instead of {TERMINATED}: {place.said()}"] if code != TERMINATED else []
         wrong += [f"it took {seconds:.1f} s"] if seconds > LONGEST else []
         wrong += ["it left processes behind"] if warm.session(child.pid) else []
         wrong += stated(place, ("KILLED",))
         if not wrong and (code := place.finish(stage)):
             wrong += [f"the same command ended with {code}: {place.said()}"]
-        return "; ".join(wrong) or place.wrong(stage), f"{seconds:.1f} s"
+        return "; ".join(wrong) or unsaved(place, stage) or place.wrong(stage), f"{seconds:.1f} s"
+
+
+def unsaved(place: Place, stage: str) -> str:
+    """What is wrong with the checkpoint of the stop: nothing else saves the step that was last when it came."""
+    again = counted(place.folder, "after-step") - place.home.steps(stage)
+    return f"{again} steps were done twice: the stop itself did not save" if again else ""
 
 
 def stated(place: Place, statuses: tuple[str, ...]) -> list[str]:

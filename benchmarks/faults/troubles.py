@@ -9,10 +9,10 @@ import torch
 from benchmarks.faults.home import Home
 from benchmarks.faults.place import PATIENCE, Place
 from benchmarks.faults.row import Outcome
+from entrypoints.command import BAD_INPUT
 from iqa import checkpoint, tracking
 from iqa.tracking import journal
 
-BAD_INPUT = 2
 HOUR = 3600.0
 RATES = {"pretrain": "--lr=1e30", "finetune": "--head_lr=1e30"}
 

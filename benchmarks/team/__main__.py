@@ -20,12 +20,12 @@ from benchmarks.faults import trace, warm
 from benchmarks.faults.home import ROOT
 from benchmarks.team import masking
 from benchmarks.team.stack import Stack
+from entrypoints.command import TRY_AGAIN
 
 AWAY = 5.0  # seconds that a killed service is gone, beside the time that it takes to start
 VICTIMS = ("mlflow", "objects")
 AGAIN = 3  # times that the command may be given
 HOUR = 3600.0
-TRY_AGAIN = 75
 
 
 class Place:
