@@ -4,7 +4,7 @@ import pytest
 
 from iqa import experiment
 from iqa.config import ConfigError
-from iqa.experiment import matrix, planning, running
+from iqa.experiment import cells, matrix, planning, running
 
 FILE = """
 title: Toy
@@ -81,7 +81,16 @@ def test_a_plan_counts_places_shared_cells_and_what_the_seeds_can_decide(planned
     assert "finetune     9 places, 0 done" in said and "share a cell" in said
     assert "3 finetune cells to compute; no finished run like them tells the cost" not in said
     assert "6 finetune cells to compute" in said  # the pretrained ones have no key before their encoder is there
-    assert "3 seed pairs find a true ΔSRCC of" in said
+    assert "3 seed pairs find a true ΔSRCC of" in said and "the spreads are assumed, not measured" in said
+
+
+def test_a_plan_of_which_everything_is_done_says_that_nothing_is_left(planned, home, monkeypatch):
+    places = list(matrix.places(planned()))
+    done = {place.title: cells.Result("a" * 32, reused=True) for place in places}
+    outcome = running.Outcome(done=done, placed={title: title for title in done})
+    monkeypatch.setattr(planning, "survey", lambda plan, choice: (places, outcome))
+    said = "\n".join(planning.lines(planned(), running.Choice()))
+    assert "nothing is left to compute" in said and "together about" not in said
 
 
 def test_the_commands_of_a_plan_are_one_line_a_missing_cell(planned, home):

@@ -42,7 +42,9 @@ def lines(plan: Plan, choice: Choice) -> Iterator[str]:
     estimates = [_estimate(plan, outcome.runs, stage, _missing(places, outcome, stage)) for stage in STAGES]
     yield from (_priced(one) for one in estimates if one.missing)
     known = [one.hours for one in estimates if one.hours is not None]
-    if known:
+    if not any(one.missing for one in estimates):
+        yield "nothing is left to compute"
+    elif known:
         rest = sum(one.missing for one in estimates if one.hours is None)
         yield f"together about {sum(known):.2f} h" + (f", and {rest} cells of unknown cost" if rest else "")
     yield from decidable(plan)
@@ -149,7 +151,7 @@ def decidable(plan: Plan) -> Iterator[str]:
         least = statistics.minimum_detectable(planned, statistics.ALPHA / claims)
         yield (
             f"{what}: {'+'.join(map(str, units))} units and {pairs} seed pairs find a true ΔSRCC of {least:.4f} or "
-            f"more (power 80%, first of {claims} claims; spreads assumed until seeds are measured)"
+            f"more (power 80%, first of {claims} claims; the spreads are assumed, not measured)"
         )
 
 
