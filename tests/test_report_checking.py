@@ -7,7 +7,8 @@ import zipfile
 import pytest
 
 from iqa import report
-from tests.report_toy import EXPERIMENT, make
+from iqa.report import checking
+from tests.report_toy import EXPERIMENT, make, url
 
 
 @pytest.fixture
@@ -49,6 +50,54 @@ def test_a_number_altered_in_the_report_is_named(store, written):
     (written / "numbers.csv").write_text(text.replace(line, altered, 1))
     found = faults(store, written)
     assert found and "cost/hours" in found[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["report.html", "report.md", "tables/main.csv", "tables/main.tex", "figures/forest.csv"]
+)
+def test_a_page_a_table_or_a_figures_data_altered_by_one_digit_is_named(store, written, name):
+    whole = report.check(written, store.rows, store.history, store.fetch, url)
+    assert whole == []
+    text = (written / name).read_text()
+    at = max(text.rfind(digit) for digit in "012345678")
+    (written / name).write_text(text[:at] + "9" + text[at + 1 :])
+    [found] = report.check(written, store.rows, store.history, store.fetch, url)
+    assert found.startswith(f"{name} is not what the runs give: line ")
+
+
+def test_a_figure_that_is_gone_and_a_table_that_nothing_gives_are_named(store, written):
+    (written / "figures" / "forest-delta-srcc.png").unlink()
+    (written / "tables" / "best.csv").write_text("SRCC\n0.99\n")
+    found = report.check(written, store.rows, store.history, store.fetch, url)
+    assert found == [
+        "tables/best.csv is no part of the report that the runs give",
+        "figures/forest-delta-srcc.png is gone: write the report again",
+    ]
+
+
+def test_where_the_store_is_reached_is_no_part_of_what_is_held(store, written):
+    assert report.check(written, store.rows, store.history, store.fetch, lambda run: f"https://elsewhere/{run}") == []
+
+
+def test_a_word_in_the_place_of_a_number_is_named(store, written):
+    text = (written / "numbers.csv").read_text().splitlines()
+    cells = next(csv.reader([text[1]]))
+    (written / "numbers.csv").write_text("\n".join([text[0], text[1].replace(cells[2], "high"), *text[2:]]) + "\n")
+    assert any("is high" in fault for fault in faults(store, written))
+
+
+@pytest.mark.parametrize("key", ["test/optics/family/jpeg/srcc", "probe/10/plcc"])
+def test_what_was_logged_of_a_family_and_of_a_probe_follows_from_predictions_too(store, key):
+    stage, dataset = ("evaluate", "optics") if "family" in key else ("finetune", "sample")
+    row = store.run(stage, "baseline", 1)
+    lines = store.answers(row, dataset).read_text().splitlines()
+    kinds = ["family,level", *["jpeg,1", "blur,1"] * 12]
+    store.answers(row, dataset).write_text("\n".join(f"{a},{b}" for a, b in zip(lines, kinds, strict=True)) + "\n")
+    store.answers(row, f"{dataset}-10").write_text("\n".join(lines) + "\n")
+    row.metrics.update({"probe/10/srcc": row.metrics[f"test/{dataset}/srcc"]} if "probe" in key else {})
+    row.metrics[key] = 0.123
+    [found] = checking.recomputed(row, store.fetch)
+    assert f"{key} is logged as 0.123" in found
 
 
 def test_a_folder_without_a_report_is_refused_with_the_remedy(store, tmp_path):

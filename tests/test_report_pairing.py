@@ -62,9 +62,38 @@ def test_files_of_other_images_or_other_scores_are_refused(files):
         list(pairing.compare([one], [one, one]))
 
 
+def grouped(shift, group):
+    return [f"{line},{group(i)}" for i, line in enumerate(rows(shift))]
+
+
+def test_units_are_those_of_whichever_file_names_them_in_whichever_order(files):
+    """Else the interval would depend on which file is named first."""
+    told = files("a.csv", grouped(0.1, lambda i: f"g{i // 5}"), "image,mos,pred,group")
+    bare = files("b.csv", rows(1.0))
+    for pair in ((told, bare), (bare, told)):
+        assert next(pairing.compare([pair[0]], [pair[1]], 50)) == "20 images, 4 units, 1 seed pairs"
+    other = files("c.csv", grouped(1.0, lambda i: f"g{i // 4}"), "image,mos,pred,group")
+    with pytest.raises(ReportError, match="different units"):
+        list(pairing.compare([told], [other]))
+
+
+def test_one_run_given_thrice_is_no_three_seeds(files):
+    one, other = files("a.csv", rows(0.01)), files("b.csv", [f"{i:02d}.png,{i / 20},{i % 3}" for i in range(20)])
+    said = list(pairing.compare([one] * 3, [other] * 3, 50))
+    assert any(line.startswith("mark: ?") for line in said)
+    assert any("more than once in treatment and baseline" in line for line in said)
+
+
+def test_equal_models_have_equal_errors(files):
+    one = files("a.csv", rows(0.1))
+    assert list(pairing.compare([one], [one], 50))[-1].endswith("(treatment): equal errors, p 1")
+
+
 def test_one_image_and_values_that_overflow_are_refused(files):
-    with pytest.raises(ReportError, match="names 1 image: a correlation needs two at least"):
-        list(pairing.compare([files("a.csv", rows(0)[:1])], [files("b.csv", rows(1)[:1])]))
+    for count in (1, 2):
+        few = [files("a.csv", rows(0)[:count])], [files("b.csv", rows(1)[:count])]
+        with pytest.raises(ReportError, match=f"names {count} images: a correlation needs three at least"):
+            list(pairing.compare(*few))
     with pytest.raises(ReportError, match="line 2: the score is '1e308': give a number below 1e\\+100"):
         pairing.read(files("c.csv", ["a.png,1e308,1", "b.png,-1e308,1"]))
 

@@ -289,9 +289,9 @@ def told(command: str, other: Plan) -> str:
 
 
 def check(plan: Plan) -> list[str]:
-    """A sentence for every number of the experiment's report that its runs do not give any more."""
+    """A sentence for every number, page and table of the experiment's report that its runs do not give any more."""
     runs = tracking.Snapshot()
-    return report.check(report_folder(plan), runs.rows, runs.history, runs.fetch)
+    return report.check(report_folder(plan), runs.rows, runs.history, runs.fetch, runs.url)
 
 
 def bundle(plan: Plan, target: Path) -> Path:

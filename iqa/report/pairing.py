@@ -67,11 +67,12 @@ def compare(treatment: Sequence[Path], baseline: Sequence[Path], resamples: int 
     if len(treatment) != len(baseline):
         raise ReportError(f"{len(treatment)} and {len(baseline)} files: give as many of each, the seeds in one order.")
     sides = [[read(file) for file in files] for files in (treatment, baseline)]
-    first = sides[0][0]
-    for one in (*sides[0], *sides[1]):
+    everyone = [*sides[0], *sides[1]]
+    first = _sampled(everyone)
+    for one in everyone:
         _same_images(first, one)
-    if len(first.paths) < 2:
-        raise ReportError(f"{first.run} names {len(first.paths)} image: a correlation needs two at least.")
+    if len(first.paths) < 3:
+        raise ReportError(f"{first.run} names {len(first.paths)} images: a correlation needs three at least.")
     yield f"{len(first.paths)} images, {len(set(first.units.tolist()))} units, {len(treatment)} seed pairs"
     for name, side in zip(("treatment", "baseline"), sides, strict=True):
         yield f"{name}: {_correlations(side)}"
@@ -90,10 +91,18 @@ def compare(treatment: Sequence[Path], baseline: Sequence[Path], resamples: int 
         )
         + (f". {found.why}" if found.why else "")
     )
-    part = statistics.Part(found)
-    mark = statistics.mark(part, statistics.claim_p([part]))
-    yield f"mark: {mark} (as the only claim; fewer than three seed pairs are always ?)"
+    yield from _marked(found, {"treatment": ours, "baseline": theirs})
     yield from _beside(ours, theirs, first, resamples)
+
+
+def _marked(found: statistics.Contrast, sides: dict[str, np.ndarray]) -> Iterator[str]:
+    """The mark; it stays open where a run stands for several seeds, which would vary less than any seeds do."""
+    part = statistics.Part(found)
+    twice = [name for name, side in sides.items() if len(np.unique(side, axis=0)) < len(side)]
+    mark = statistics.OPEN if twice else statistics.mark(part, statistics.claim_p([part]))
+    yield f"mark: {mark} (as the only claim; fewer than three seed pairs are always ?)"
+    if twice:
+        yield f"the same predictions stand more than once in {' and '.join(twice)}: that is one run, no further seed"
 
 
 def _beside(ours: np.ndarray, theirs: np.ndarray, first: Predictions, resamples: int) -> Iterator[str]:
@@ -101,7 +110,7 @@ def _beside(ours: np.ndarray, theirs: np.ndarray, first: Predictions, resamples:
     drawn = statistics.crossed_bootstrap(ours, theirs, first.scores, first.units, resamples=resamples)
     yield f"beside it, crossed bootstrap ({resamples:,}): [{drawn.low:+.4f}, {drawn.high:+.4f}]"
     tests = statistics.pitman_morgan(ours, theirs, first.scores)
-    shown = ", ".join(f"{'smaller' if one.slope > 0 else 'larger'} errors, p {one.p:.3g}" for one in tests)
+    shown = ", ".join(_told(one.slope, one.p) for one in tests)
     yield f"beside it, Pitman and Morgan by pair (treatment): {shown}"
 
 
@@ -112,10 +121,22 @@ def _direction(sides: Sequence[Sequence[Predictions]]) -> Iterator[str]:
         yield "both correlate negatively: if lower scores mean better images, the better side is the other one"
 
 
+def _told(slope: float, p: float) -> str:
+    """A test in words; without a p it found nothing to judge by."""
+    if math.isnan(p):
+        return "no test"
+    return f"{'equal' if slope == 0 else 'smaller' if slope > 0 else 'larger'} errors, p {p:.3g}"
+
+
 def _correlations(side: Sequence[Predictions]) -> str:
     values = [(metrics.srcc(one.values, one.scores), metrics.plcc(one.values, one.scores)) for one in side]
     srcc, plcc = np.mean(values, axis=0)
     return f"SRCC {srcc:.4f}, PLCC {plcc:.4f}" + (", means over seeds" if len(side) > 1 else "")
+
+
+def _sampled(everyone: Sequence[Predictions]) -> Predictions:
+    """The first file that names units, else the first: one that names none has nothing to say of them."""
+    return next((one for one in everyone if tuple(one.units.tolist()) != one.paths), everyone[0])
 
 
 def _same_images(first: Predictions, other: Predictions) -> None:
@@ -127,3 +148,7 @@ def _same_images(first: Predictions, other: Predictions) -> None:
         )
     if not np.allclose(first.scores, other.scores):
         raise ReportError(f"{first.run} and {other.run} give the same images different scores: use one list of scores.")
+    if tuple(other.units.tolist()) not in (other.paths, tuple(first.units.tolist())):
+        raise ReportError(
+            f"{first.run} and {other.run} put the same images into different units: use one list of them."
+        )
