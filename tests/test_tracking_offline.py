@@ -184,6 +184,34 @@ def test_runs_that_a_process_holds_and_stores_that_fail_are_said_and_left(online
     assert late.waits and "does not answer" in late.said
 
 
+@pytest.mark.parametrize("line", [0, 3])
+def test_a_damaged_journal_is_said_waits_and_holds_up_no_other(online, line):
+    with opened("damaged") as run:
+        run.metrics({"loss": 2.0}, 1)
+    with opened("sound"):
+        pass
+    file = tracking.runs_folder() / "damaged" / "journal.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:line], b"\0" * 40 + b"\n", *lines[line + 1 :]]))
+    before = file.read_bytes()
+    online()
+    said = {one.folder.name: one for one in tracking.sync_all()}
+    assert said["damaged"].waits and f"line {line + 1} is no entry" in said["damaged"].said
+    assert "entries sent" in said["sound"].said and file.read_bytes() == before
+
+
+def test_another_run_s_damaged_naming_line_stops_no_command(online):
+    online()
+    with opened("damaged"):
+        pass
+    file = tracking.runs_folder() / "damaged" / "journal.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'{"what": "joined", "time"', b'{"what": "joined"\0 "time"'))
+    store.client().update_run(tracking.rows()[0].run_id, status="RUNNING")  # so that stale ones are looked for
+    with opened("other") as run:
+        pass
+    assert run.finished
+
+
 def test_folders_come_oldest_first_and_parents_before_children():
     with opened("b"), opened("a"):
         pass

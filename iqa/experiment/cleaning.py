@@ -54,7 +54,11 @@ def _spared(folder: Path) -> Iterator[Spare | Kept]:
         elif training:
             yield Kept(folder, "it has not finished, and goes on from its checkpoints")
         return
-    waiting = tracking.unsent(folder)
+    try:
+        waiting = tracking.unsent(folder)
+    except tracking.JournalError as error:
+        yield Kept(folder, str(error))
+        return
     if waiting:
         yield Kept(folder, f"{waiting} entries of it are not in the store: `iqa sync` sends them")
         return

@@ -1,6 +1,5 @@
 """Run folders on this disk: where they lie, and which run each of them is."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,12 @@ def every(top: Path | None = None) -> list[Path]:
     return sorted(found, key=lambda folder: (above(folder), found[folder]["time"]))
 
 
+def unreadable(top: Path | None = None) -> list[Path]:
+    """Folders below `top` with a journal whose first line says nothing: which run it is cannot be told."""
+    files = (file for file in _journals(top) if next(journal.entries(file.parent), None) is None)
+    return sorted(file.parent for file in files)
+
+
 def find(run_id: str, top: Path | None = None) -> Path | None:
     """The folder of a run, by the id of its journal or by any that a store has given it."""
     return next((folder for folder, _ in _begun(top) if run_id in names(folder)), None)
@@ -39,13 +44,18 @@ def names(folder: Path) -> list[str]:
 
 def _begun(top: Path | None) -> Iterator[tuple[Path, journal.Entry]]:
     """Every folder with a journal, and its first entry; in no order."""
+    for file in _journals(top):
+        first = next(journal.entries(file.parent), None)
+        if first is not None:
+            yield file.parent, first
+
+
+def _journals(top: Path | None) -> Iterator[Path]:
     for depth in ("", "*/", "*/*/"):
-        for file in (top or runs_folder()).glob(depth + journal.NAME):
-            first = next(journal.entries(file.parent), None)
-            if first is not None:
-                yield file.parent, first
+        yield from (top or runs_folder()).glob(depth + journal.NAME)
 
 
 def _naming(folder: Path) -> Iterator[journal.Entry]:
     with (folder / journal.NAME).open("rb") as lines:
-        yield from (json.loads(line) for line in lines if line.startswith(NAMING) and line.endswith(b"\n"))
+        told = (journal.understood(line) for line in lines if line.startswith(NAMING))
+        yield from (one for one in told if one is not None)

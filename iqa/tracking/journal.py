@@ -20,6 +20,20 @@ from typing import Any
 FORMAT = 1
 NAME = "journal.jsonl"
 Entry = dict[str, Any]
+FIELDS = {  # what each kind of entry cannot be without
+    "begin": ("format", "id"),
+    "joined": ("run",),
+    "resumed": (),
+    "metrics": ("step", "values"),
+    "params": ("values",),
+    "tags": ("values",),
+    "dataset": ("name", "digest"),
+    "artifact": ("path", "to"),
+    "model": ("name", "path"),
+    "candidate": ("model", "srcc"),
+    "model_metrics": ("model", "digest", "step", "rows"),
+    "end": ("status",),
+}
 
 logger = logging.getLogger("iqa")
 
@@ -45,12 +59,11 @@ class Journal:
         self._once: set[str] = set()
         self._writing = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
-        self._cut_torn_line()
+        self._refuse_other_format()
+        self._cut_torn_end()
         for entry, _ in self.read(0):
             self._learn(entry)
         self._ahead = max(_wall(), self._latest) - _steady()  # of the steady clock
-        if self.begin and self.begin["format"] != FORMAT:
-            raise JournalError(f"{self.path} has format {self.begin['format']}; this version reads format {FORMAT}.")
 
     @property
     def run_id(self) -> str:
@@ -99,6 +112,7 @@ class Journal:
 
     def append(self, what: str, **fields: Any) -> None:
         """One whole line, flushed; on a full disk none of it and a JournalError."""
+        assert what in FIELDS
         entry = {"what": what, "time": self._now(), **fields}
         line = (json.dumps(entry) + "\n").encode()
         with self._writing:
@@ -160,16 +174,30 @@ class Journal:
         if what != "joined":  # a run that has ended may be sent to a store afterwards
             self.status = entry["status"] if what == "end" else ""
 
-    def _cut_torn_line(self) -> None:
-        """A kill tears the last line, a power failure what was not synced: none of it precedes a checkpoint."""
+    def _refuse_other_format(self) -> None:
+        """Before anything of it is read further, or cut."""
+        first = next(entries(self.path.parent), {"format": FORMAT})
+        if first.get("format") != FORMAT:
+            raise JournalError(f"{self.path} has format {first.get('format')}; this version reads format {FORMAT}.")
+
+    def _cut_torn_end(self) -> None:
+        """A kill tears the last line, a power failure what was not synced: none of it precedes a checkpoint.
+
+        Whole entries behind a bad line are no torn end: that file was damaged, and nothing of it is thrown away.
+        """
         if not self.path.exists():
             return
-        good = 0
+        good, bad = 0, 0
         with self.path.open("rb") as lines:
-            for line in lines:
-                if _entry(line) is None:
-                    break
-                good += len(line)
+            for number, line in enumerate(lines, start=1):
+                whole = understood(line) is not None
+                if bad and whole:
+                    raise JournalError(
+                        f"{self.path} is damaged: line {bad} is no entry, and whole ones come after it. Put a copy of "
+                        "the file in its place, or delete that line: what it said is lost then."
+                    )
+                bad = bad or (0 if whole else number)
+                good += 0 if bad else len(line)
         lost = self.path.stat().st_size - good
         if lost:
             logger.warning("%s ended in %d bytes of a torn line: cut off.", self.path, lost)
@@ -182,7 +210,7 @@ def entries(folder: Path) -> Iterator[Entry]:
         return
     with (folder / NAME).open("rb") as lines:
         for line in lines:
-            entry = _entry(line)
+            entry = understood(line)
             if entry is None:
                 return
             yield entry
@@ -193,12 +221,12 @@ def last_status(folder: Path) -> str:
     if not (folder / NAME).is_file():
         return ""
     lines = (folder / NAME).read_bytes().splitlines(keepends=True)
-    whole = (entry for line in reversed(lines) if (entry := _entry(line)) is not None)
+    whole = (entry for line in reversed(lines) if (entry := understood(line)) is not None)
     last: Entry = next((entry for entry in whole if entry["what"] != "joined"), {})
     return last.get("status", "") if last.get("what") == "end" else ""
 
 
-def _entry(line: bytes) -> Entry | None:
+def understood(line: bytes) -> Entry | None:
     """What a whole line says; None for a torn one, or one that is no entry."""
     if not line.endswith(b"\n"):
         return None
@@ -206,7 +234,10 @@ def _entry(line: bytes) -> Entry | None:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) and "what" in entry and "time" in entry else None
+    if not isinstance(entry, dict) or "time" not in entry:
+        return None
+    needed = FIELDS.get(str(entry.get("what")))
+    return None if needed is None or any(name not in entry for name in needed) else entry
 
 
 def _identity(what: str, fields: Mapping[str, Any]) -> str:

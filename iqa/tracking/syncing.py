@@ -64,7 +64,7 @@ def sync_patiently(folder: Path) -> int:
 
 def sync_all(top: Path | None = None) -> Iterator[Sent]:
     """Sync every run folder below `top` (all of them if None) that has anything to send; one Sent for each."""
-    for folder in folders.every(top):
+    for folder in [*folders.every(top), *folders.unreadable(top)]:
         try:
             count = sync(folder)
         except Unshipped as late:
