@@ -200,6 +200,12 @@ def test_a_position_that_was_torn_or_points_past_the_journal_begins_anew(tmp_pat
     assert Position(tmp_path, 100).lanes == {"data": 100, "files": 40}
 
 
+def test_a_position_past_the_journal_is_mended_on_the_disk_before_the_journal_grows_past_it(tmp_path):
+    (tmp_path / "shipped.json").write_text('{"data": 500, "files": 40}')
+    Position(tmp_path, 100)
+    assert Position(tmp_path, 600).lanes == {"data": 100, "files": 40}
+
+
 HOLD = """
 import sys, time
 from pathlib import Path

@@ -15,7 +15,8 @@ from filelock import FileLock
 
 from iqa import tracking
 from iqa.tracking import run as run_module
-from iqa.tracking import shipping, store
+from iqa.tracking import sending, shipping, store
+from iqa.tracking.journal import Journal
 from iqa.tracking.run import metric_name, outcome
 
 ROOT = Path(__file__).parent.parent
@@ -332,6 +333,20 @@ def test_what_mlflow_refuses_is_said_and_holds_up_nothing_else(tmp_path, caplog)
         run.tags({"after": "2"})
     tags = tracking.row(run.run_id).tags
     assert tags["before"] == "1" and tags["after"] == "2" and "MLflow refuses" in caplog.text
+
+
+def test_what_is_sent_is_on_the_disk_before(tmp_path, monkeypatch):
+    """A power failure would else take what the store has from the journal, and it would be written a second time."""
+    synced, sent, sync, send = [], [], Journal.sync, sending.Sender.send
+    monkeypatch.setattr(Journal, "sync", lambda self: (synced.append(self.size), sync(self))[1])
+    monkeypatch.setattr(
+        sending.Sender, "send", lambda self, batch: (sent.append((batch[0], synced[-1])), send(self, batch))[1]
+    )
+    with opened(tmp_path / "run") as run:
+        run.metrics({"loss": 7.0}, 1)
+        arrived(lambda: tracking.history(run.run_id, "loss"))
+    ends = {json.dumps(entry): end for entry, end in Journal(tmp_path / "run").read(0)}
+    assert sent and all(ends[json.dumps(entry)] <= safe for entry, safe in sent)
 
 
 def test_a_run_deleted_under_way_ends_unshipped_and_comes_back_whole(tmp_path, monkeypatch):
