@@ -12,6 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from filelock import FileLock
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from mlflow.tracking import MlflowClient
 
 from iqa import tracking
 from iqa.tracking import run as run_module
@@ -322,6 +325,20 @@ def test_a_model_s_metrics_are_tied_to_it_and_to_the_data_set(tmp_path):
     assert not [name for name in files if name.endswith((".pkl", ".pth", ".pt2"))]
 
 
+def test_a_kill_between_a_model_and_its_link_to_the_run_is_made_up_for(tmp_path, monkeypatch):
+    def killed(*_):
+        raise OSError("killed here")
+
+    monkeypatch.setattr(run_module, "PATIENCE", 0.1)
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(tracking.Unshipped), opened(tmp_path / "run") as run:
+        patched.setattr(MlflowClient, "log_outputs", killed)
+        model_of(run, "sample-0", {})
+    tracking.sync(tmp_path / "run")
+    tracking.sync(tmp_path / "run")
+    linked = [one.model_id for one in stored(run.run_id).outputs.model_outputs]
+    assert linked == [tracking.row(run.run_id).tags["iqa.model"]]
+
+
 def place_of(model):
     return Path(urlsplit(model.artifact_location).path)
 
@@ -333,6 +350,22 @@ def test_what_mlflow_refuses_is_said_and_holds_up_nothing_else(tmp_path, caplog)
         run.tags({"after": "2"})
     tags = tracking.row(run.run_id).tags
     assert tags["before"] == "1" and tags["after"] == "2" and "MLflow refuses" in caplog.text
+
+
+def test_a_400_of_something_in_between_is_an_outage_and_no_refusal(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipping, "LONGEST_PAUSE", 0.1)
+    asked, log_batch = [], MlflowClient.log_batch
+
+    def through_a_proxy(*given, **named):
+        asked.extend(named.get("metrics", ()))
+        if "metrics" in named and len(asked) < 3:
+            raise MlflowException("Response body: '<html>Bad Request</html>'", error_code=BAD_REQUEST)
+        return log_batch(*given, **named)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", through_a_proxy)
+    with opened(tmp_path / "run") as run:
+        run.metrics({"loss": 7.0}, 1)
+    assert tracking.history(run.run_id, "loss") == [(1, 7.0)]
 
 
 def test_what_is_sent_is_on_the_disk_before(tmp_path, monkeypatch):
