@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,12 @@ def save(folder: Path, step: int, tree: dict[str, Any], keep: int = 2) -> Path:
     return written
 
 
-def latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
+def latest(
+    folder: Path, lacking: Callable[[dict[str, Any]], str] = lambda tree: ""
+) -> tuple[int, dict[str, Any]] | None:
     """(step, tree) of the newest checkpoint by step that verifies; leftover temporary folders are removed.
+
+    lacking: what a tree presupposes elsewhere and is not there, a sentence's part; "" if nothing.
 
     The folder must belong to one process (tracking locks it).
     """
@@ -91,7 +96,10 @@ def latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
             shutil.rmtree(leftover, ignore_errors=True)
     for step in _steps(folder):
         try:
-            return step, read(folder / f"step-{step:09d}", kind="training")
+            tree = read(folder / f"step-{step:09d}", kind="training")
+            if without := lacking(tree):
+                raise CheckpointError(f"{folder / f'step-{step:09d}'} cannot be gone on from: {without}.")
+            return step, tree
         except CheckpointError as error:
             logger.warning("Checkpoint passed over, going back to the one before it: %s", error)
     return None
@@ -232,6 +240,13 @@ def _described(file: Path) -> dict[str, Any]:
 
 def _verify(folder: Path, kind: str) -> None:
     """Raise CheckpointError unless the folder is a whole, unaltered checkpoint of this kind."""
+    try:
+        _compare(folder, kind)
+    except OSError as error:  # a disk that fails, a folder in a file's place
+        raise CheckpointError(f"{folder} cannot be read ({error.strerror or error}).") from error
+
+
+def _compare(folder: Path, kind: str) -> None:
     manifest = _manifest(folder)
     if manifest["kind"] != kind:
         raise CheckpointError(f"{folder} is a checkpoint of kind '{manifest['kind']}', and '{kind}' is wanted here.")

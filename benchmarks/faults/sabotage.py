@@ -13,7 +13,7 @@ import torch
 from torch import serialization
 
 from iqa import checkpoint, tracking
-from iqa.stages import training
+from iqa.stages import state
 from iqa.tracking import journal, lock, run, shipping, store
 
 
@@ -86,17 +86,17 @@ def without_own() -> None:
 
 def without_optimizer() -> None:
     """A resumed run begins with a new optimizer."""
-    restore = training.State.restore
+    restore = state.State.restore
 
-    def forgetful(self: training.State, tree: dict[str, Any], origin: str) -> None:
+    def forgetful(self: state.State, tree: dict[str, Any], origin: str) -> None:
         restore(self, tree | {"optimizer": self.optimizer.state_dict()}, origin)
 
-    training.State.restore = forgetful
+    state.State.restore = forgetful
 
 
 def _forget(name: str, empty: Any) -> None:
-    tree = training.State.tree
-    training.State.tree = lambda self: tree(self) | {name: empty}
+    tree = state.State.tree
+    state.State.tree = lambda self: tree(self) | {name: empty}
 
 
 def deaf() -> None:

@@ -1,7 +1,7 @@
 """Stages: generators from a config, one record an epoch, already logged and saved, then the stage's artifacts.
 
-pretrain, finetune, evaluate; what they share: training (state, epochs), scoring (predictions, the model's artifact),
-lineage (what a model has seen), probing, looking, diagnostics.
+pretrain, finetune, evaluate; what they share: state (what a checkpoint holds), training (epochs), scoring (predictions,
+the model's artifact), lineage (what a model has seen), probing, looking, diagnostics.
 """
 
 from collections.abc import Callable, Generator

@@ -20,18 +20,8 @@ from iqa.hyperiqa import HyperHead, QualityModel
 from iqa.randomness import seed_masks, sub_seed
 from iqa.stages import lineage, looking, probing
 from iqa.stages.scoring import correlations, predict, report_set
-from iqa.stages.training import (
-    Course,
-    Epoch,
-    State,
-    costs,
-    described,
-    epochs,
-    loaded,
-    prepare,
-    resume,
-    scaled,
-)
+from iqa.stages.state import State, resume, selected
+from iqa.stages.training import Course, Epoch, costs, described, epochs, loaded, prepare, scaled
 
 SERVED = Path(iqa.__file__).with_name("served.py")  # the code that the registered model is loaded from
 
@@ -52,13 +42,12 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
         run.dataset(manifest.name, parts["validation"].digest, str(manifest.root), "validation", about)
     model = machine.channels_last(build(config), device)
     state = State(model, optimizer_of(model, config))
-    resume(state, run.folder, device)
+    resume(state, run, device)
     if state.step == 0 and len(parts["validation"]) and distributed.leads():
         # before its weights move; validation chooses the strength
         probing.probe(model.encoder, parts, config.crops.size, config.seed, run, device)
     yield from train(state, parts, per_epoch, config, run, device)
-    kept = run.folder / "best" / f"step-{state.own['best_epoch']:09d}"
-    best = distributed.from_first(lambda: checkpoint.read(kept, kind="training"))
+    best = distributed.from_first(lambda: checkpoint.read(selected(run.folder, state.own), kind="training"))
     model.load_state_dict(best["weights"])
     finish(model, state, parts, pretraining, config, run, device)
     run.metrics(costs(run, began, device), state.epoch)
@@ -205,9 +194,10 @@ def select(
 
 
 def keep(state: State, run: Any) -> None:
-    """The weights of the best epoch, in the place of the one before."""
+    """The weights of the best epoch. Two more stay: each of the two kept checkpoints may name an earlier one."""
     if distributed.leads():
-        checkpoint.save(run.folder / "best", state.own["best_epoch"], {"weights": state.model.state_dict()})
+        weights = {"weights": state.model.state_dict()}
+        checkpoint.save(run.folder / "best", state.own["best_epoch"], weights, keep=3)
 
 
 def finish(

@@ -27,7 +27,8 @@ from iqa.config import Loss, PretrainConfig, flatten
 from iqa.qualiclip import DirectionModel, PrototypeModel
 from iqa.randomness import generator, sub_seed
 from iqa.stages import diagnostics, lineage
-from iqa.stages.training import Course, Epoch, State, costs, described, epochs, loaded, prepare, resume, scaled
+from iqa.stages.state import State, resume
+from iqa.stages.training import Course, Epoch, costs, described, epochs, loaded, prepare, scaled
 
 FORWARD = 128  # crops at once where nothing is kept for a backward pass
 
@@ -48,7 +49,7 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     per_epoch = batches.steps_per_epoch(len(train), config.optim.batch_size)
     groups = {"pretraining": (model.parameters(), config.optim.lr)}
     state = State(model, optim.adamw(groups, config.optim.weight_decay), own={"curve": []})
-    resume(state, run.folder, device)
+    resume(state, run, device)
     source = partial(
         batches.pretraining,
         train,

@@ -91,6 +91,10 @@ class Journal:
         if new:
             self.append("metrics", step=step, values=new)
 
+    def measured(self, step: int) -> bool:
+        """Whether any metric of a step was written."""
+        return any(written == step for _, written in self._times)
+
     def model_metrics(self, model: str, values: Mapping[str, float], dataset: str, digest: str, step: int) -> None:
         """A model's values on a data set; of the same time as the run's, so that a store sees one row for both."""
         fresh = [key for key in values if (model, digest, key, step) not in self._model_metrics]

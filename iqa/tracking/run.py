@@ -70,6 +70,9 @@ class Run:
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         self._journal.metrics({metric_name(name): value for name, value in values.items()}, step)
 
+    def vouches(self, epochs: int) -> bool:
+        return self.resumed and all(self._journal.measured(epoch) for epoch in range(1, epochs + 1))
+
     def params(self, values: Mapping[str, Any]) -> None:
         self._journal.params({store.PREFIX + name: str(value) for name, value in values.items()})
 
