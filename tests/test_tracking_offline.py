@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -210,6 +211,24 @@ def test_another_run_s_damaged_naming_line_stops_no_command(online):
     with opened("other") as run:
         pass
     assert run.finished
+
+
+def test_what_lies_beside_the_runs_is_sent_from_where_both_were_moved(online, tmp_path):
+    report = Path("reports/one")
+    report.mkdir(parents=True)
+    (report / "report.md").write_text("so and so")
+    with opened("a") as run:
+        run.artifact(report, "report")
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("reports", "runs"):
+        Path(name).rename(moved / name)
+    online()
+    (sent,) = tracking.sync_all(moved / "runs")
+    (row,) = tracking.rows()
+    assert not sent.waits and tracking.fetch(row.run_id, "report/report.md").read_text() == "so and so"
+    copies = tracking.copied(moved / "runs" / "a")  # that clean may remove: nothing that is not the run's own
+    assert all(copy.is_relative_to(moved / "runs") for copy in copies)
 
 
 def test_folders_come_oldest_first_and_parents_before_children():

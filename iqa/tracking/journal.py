@@ -230,6 +230,13 @@ def last_status(folder: Path) -> str:
     return last.get("status", "") if last.get("what") == "end" else ""
 
 
+def artifact_of(folder: Path, entry: Entry) -> Path:
+    """Where an artifact of a run's folder lies: in it; else where it was, or as far from it as when both were moved."""
+    path = folder / entry["path"]  # an absolute path stays what it is
+    moved = folder / entry["near" if "near" in entry else "path"]
+    return path if path.exists() else moved
+
+
 def understood(line: bytes) -> Entry | None:
     """What a whole line says; None for a torn one, or one that is no entry."""
     if not line.endswith(b"\n"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqa import instants
 from iqa.tracking import champion, serving, store
-from iqa.tracking.journal import Entry
+from iqa.tracking.journal import Entry, artifact_of
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -90,7 +90,7 @@ class Sender:
 
     def _artifact(self, batch: list[Entry]) -> None:
         for entry in batch:
-            path = self.folder / entry["path"]  # an absolute path stays what it is
+            path = artifact_of(self.folder, entry)
             if path.is_dir():
                 self._folder(path, entry["to"])
             elif path.is_file():
