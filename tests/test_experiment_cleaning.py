@@ -62,6 +62,15 @@ def test_nothing_goes_of_a_run_whose_journal_is_damaged_and_the_others_are_liste
     assert names(tracking.runs_folder() / "a/1") >= {"checkpoints", "best", "model"} and not names(run.folder)
 
 
+def test_nothing_goes_of_a_run_that_the_store_has_no_more():
+    with opened("a/1") as run:
+        worked(run)
+    store.client().delete_run(run.run_id)
+    kept = [one for one in survey(remove=True) if isinstance(one, Kept)]
+    assert [one.why for one in kept] == ["the store has no run of it any more: this is all there is"]
+    assert names(run.folder) == {"checkpoints", "best", "model"}
+
+
 def test_what_the_store_has_in_another_size_or_not_at_all_is_no_copy():
     with opened("a/1") as run:
         worked(run)

@@ -62,6 +62,9 @@ def _spared(folder: Path) -> Iterator[Spare | Kept]:
     if waiting:
         yield Kept(folder, f"{waiting} entries of it are not in the store: `iqa sync` sends them")
         return
+    if tracking.gone(folder):
+        yield Kept(folder, "the store has no run of it any more: this is all there is")
+        return
     yield from _spare(folder, training, "it has finished: nothing goes on from its checkpoints")
     copies = [path for path in tracking.copied(folder) if path not in training]
     yield from _spare(folder, copies, "the store has the same files")

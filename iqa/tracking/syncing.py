@@ -84,6 +84,18 @@ def unsent(folder: Path) -> int:
     return pending(journal, Position(folder, journal.size))
 
 
+def gone(folder: Path) -> bool:
+    """Whether the store says that it has no run of this folder: deleted, or another store. False if it is not asked."""
+    journal = Journal(folder)
+    if store.offline() or not journal.joined:
+        return False
+    try:
+        return store.find_run(journal.joined["run"]) is None
+    except store.troubles() as error:
+        logger.warning("Whether the store has %s cannot be seen: %s", folder, error)
+        return False
+
+
 def copied(folder: Path) -> list[Path]:
     """The artifacts in a run's folder that the store has too, with the same files of the same sizes.
 
