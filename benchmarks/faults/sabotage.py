@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 from torch import serialization
 
 from iqa import checkpoint, tracking
-from iqa.stages import state
+from iqa.encoders import extractor
+from iqa.stages import state, training
 from iqa.tracking import journal, lock, run, shipping, store
 
 
@@ -125,6 +127,49 @@ def forgotten_end() -> None:
     run.outcome = lambda error: ("FINISHED", {})
 
 
+def wall_clock() -> None:
+    """What the computer's clock says is believed."""
+    journal.Journal._now = lambda self: journal._wall()
+
+
+def hopeful() -> None:
+    """A loss that is no number is trained on."""
+    training._refuse_divergence = lambda state: None
+
+
+def untidy() -> None:
+    """What could not be written is left where it is."""
+    checkpoint.shutil.rmtree = lambda *_, **__: None
+
+
+def lenient() -> None:
+    """Weights that fit are taken, whatever else is missing."""
+
+    def adopt(net: torch.nn.Module, whose: str, state: dict[str, Any], origin: str) -> dict[str, int]:
+        net.load_state_dict(state, strict=False)
+        return {"matched": len(state), "missing": 0, "unused": 0}
+
+    extractor.adopt = adopt
+
+
+def gullible() -> None:
+    """A checkpoint is gone on from, whatever became of the journal and of the selected weights."""
+    state.lacking = lambda tree, run: ""
+
+
+def careless() -> None:
+    """A journal is read up to the first line that is none, and cut there."""
+    understood = journal.understood
+
+    def cut(self: journal.Journal) -> None:
+        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+        good = sum(len(line) for line in takewhile(lambda line: understood(line) is not None, lines))
+        if lines:
+            os.truncate(self.path, good)
+
+    journal.Journal._cut_torn_end = cut
+
+
 PROTECTIONS: dict[str, Callable[[], None]] = {
     "": lambda: None,
     "temporary folder": in_place,
@@ -141,6 +186,12 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "run's mark": unmarked,
     "patience": impatient,
     "status": forgotten_end,
+    "steady clock": wall_clock,
+    "divergence": hopeful,
+    "tidying up": untidy,
+    "strict loading": lenient,
+    "what a checkpoint presupposes": gullible,
+    "whole lines": careless,
 }
 
 
