@@ -20,7 +20,7 @@ from benchmarks.timing import median_of
 from iqa import checkpoint, config, machine, optim, tracking
 from iqa.loop import fit
 from iqa.stages import finetune
-from iqa.stages.training import State
+from iqa.stages.state import State
 from iqa.tracking.journal import Journal
 
 MOST, LEAST = 0.01, 1000.0  # of a step's time; metrics a second

@@ -29,7 +29,6 @@ SET_ASIDE = ".was-"
 LEFTOVER = (".tmp-", ".old-", SET_ASIDE)
 RESERVED = ("__tensor__", "__float__")
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
-
 Usable = Callable[[dict[str, Any]], None]  # raises CheckpointError where what a tree needs beside itself is damaged
 logger = logging.getLogger("iqa")
 
@@ -87,8 +86,7 @@ def save(folder: Path, step: int, tree: dict[str, Any], keep: int = 2) -> Path:
     _clear(folder)
     written = write(at(folder, step), tree, kind="training")
     _verify(written, "training")
-    older = [other for other in _steps(folder) if other < step]
-    for stale in older[keep - 1 :]:
+    for stale in [other for other in _steps(folder) if other < step][keep - 1 :]:
         _remove(at(folder, stale))
     return written
 
@@ -114,8 +112,7 @@ def latest(folder: Path, usable: Usable = lambda tree: None) -> tuple[int, dict[
 def digest(folder: Path) -> str:
     """Identity of an artifact's content, 64 hex characters; the run that left it is no part of it."""
     tensors, told = (_manifest(folder)["files"][name]["sha256"] for name in (TENSORS, STATE))
-    state = _json(folder, STATE)
-    origin = state.get("origin") or {}
+    origin = (state := _json(folder, STATE)).get("origin") or {}
     if origin.get("cell"):  # it stands for the config, which also says where data and weights lay
         content = json.dumps(state | {"config": {}, "origin": origin | {"run": ""}}, sort_keys=True)
         told = hashlib.sha256(content.encode()).hexdigest()
@@ -249,6 +246,13 @@ def _described(file: Path) -> dict[str, Any]:
 
 def _verify(folder: Path, kind: str) -> None:
     """Raise CheckpointError unless the folder is a whole, unaltered checkpoint of this kind."""
+    try:
+        _compare(folder, kind)
+    except OSError as error:  # a disk that fails, a folder in a file's place
+        raise CheckpointError(f"{folder} cannot be read ({error.strerror or error}).") from error
+
+
+def _compare(folder: Path, kind: str) -> None:
     manifest = _manifest(folder)
     if manifest["kind"] != kind:
         raise CheckpointError(f"{folder} is a checkpoint of kind '{manifest['kind']}', and '{kind}' is wanted here.")
@@ -268,8 +272,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         what = "a file" if folder.exists() else "not there"
         raise CheckpointError(f"{folder} is {what}: a checkpoint is a folder with {MANIFEST}, {TENSORS} and {STATE}.")
     manifest = _json(folder, MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else None
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
         raise CheckpointError(f"{folder} has format {found!r}; this version reads format {FORMAT}.")
     files = manifest.get("files")
     whole = isinstance(files, dict) and all(

@@ -232,6 +232,25 @@ def test_a_damaged_newest_is_passed_over_and_said_so(tmp_path, caplog):
     assert "step-000000002" in caplog.text
 
 
+def test_one_that_the_disk_does_not_give_is_passed_over(tmp_path, caplog):
+    save(tmp_path, 1, {"step": 1})
+    manifest = save(tmp_path, 2, {"step": 2}) / "manifest.json"
+    manifest.unlink()
+    manifest.mkdir()  # reading it is an OSError, as of a disk that fails
+    assert latest(tmp_path) == (1, {"step": 1})
+    assert "step-000000002 cannot be read" in caplog.text
+
+
+def test_one_that_lacks_what_it_presupposes_is_passed_over(tmp_path, caplog):
+    def usable(tree):
+        if tree["step"] == 2:
+            raise CheckpointError("it is odd")
+
+    for step in (1, 2):
+        save(tmp_path, step, {"step": step})
+    assert latest(tmp_path, usable) == (1, {"step": 1}) and "it is odd" in caplog.text
+
+
 def test_nothing_to_resume_from_is_none(tmp_path):
     assert latest(tmp_path) is None and latest(tmp_path / "nowhere") is None
 

@@ -11,7 +11,7 @@ from stage_toy import settings
 
 from iqa import batches, datasets, distributed
 from iqa.config import load
-from iqa.stages.training import refuse_batch_statistics
+from iqa.stages.state import refuse_batch_statistics
 
 ROOT = Path(__file__).parent.parent
 

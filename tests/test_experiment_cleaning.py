@@ -49,6 +49,28 @@ def test_a_finished_run_spares_its_checkpoints_and_what_the_store_has_too():
     assert not listed()
 
 
+def test_nothing_goes_of_a_run_whose_journal_is_damaged_and_the_others_are_listed():
+    for name in ("a/1", "b/1"):
+        with opened(name) as run:
+            worked(run)
+    file = tracking.runs_folder() / "a/1" / "journal.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:2], b"?\n", *lines[2:]]))
+    found = list(survey(remove=True))
+    kept = [one for one in found if isinstance(one, Kept)]
+    assert ["line 3 is no entry" in one.why for one in kept] == [True]
+    assert names(tracking.runs_folder() / "a/1") >= {"checkpoints", "best", "model"} and not names(run.folder)
+
+
+def test_nothing_goes_of_a_run_that_the_store_has_no_more():
+    with opened("a/1") as run:
+        worked(run)
+    store.client().delete_run(run.run_id)
+    kept = [one for one in survey(remove=True) if isinstance(one, Kept)]
+    assert [one.why for one in kept] == ["the store has no run of it any more: this is all there is"]
+    assert names(run.folder) == {"checkpoints", "best", "model"}
+
+
 def test_what_the_store_has_in_another_size_or_not_at_all_is_no_copy():
     with opened("a/1") as run:
         worked(run)

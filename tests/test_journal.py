@@ -78,6 +78,36 @@ def test_a_torn_last_line_is_cut_off_and_the_rest_goes_on(tmp_path, torn, caplog
     assert entries(tmp_path)[-1]["values"] == {"srcc": 2.0} and "torn" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"\0" * 50,
+        b'{"what": "met',
+        b'{"what": "m%trics", "time": 1, "step": 1, "values": {}}',
+        b'{"what": "metrics", "time": 1, "step": 1}',
+    ],
+    ids=["zeros", "torn", "no kind of ours", "a field is missing"],
+)
+def test_a_bad_line_before_whole_ones_is_refused_and_nothing_is_thrown_away(tmp_path, bad):
+    started(tmp_path).metrics({"loss": 1.0}, 1)
+    file = tmp_path / "journal.jsonl"
+    with file.open("ab") as more:
+        more.write(bad + b'\n{"what": "metrics", "time": 2, "step": 2, "values": {"loss": 0.5}}\n')
+    before = file.read_bytes()
+    with pytest.raises(JournalError, match="line 3 is no entry.*delete that line"):
+        Journal(tmp_path)
+    assert file.read_bytes() == before
+
+
+def test_a_journal_of_another_format_is_not_cut(tmp_path):
+    file = tmp_path / "journal.jsonl"
+    file.write_text('{"what": "begin", "time": 1, "format": 2, "id": "a"}\n{"of": "format 2"}\n')
+    before = file.read_bytes()
+    with pytest.raises(JournalError, match="format 2"):
+        Journal(tmp_path)
+    assert file.read_bytes() == before
+
+
 def test_a_kill_at_any_byte_loses_whole_lines_only(tmp_path):
     journal = started(tmp_path)
     for step in range(3):
@@ -170,6 +200,12 @@ def test_a_position_that_was_torn_or_points_past_the_journal_begins_anew(tmp_pat
     assert Position(tmp_path, 100).lanes == {"data": 100, "files": 40}
 
 
+def test_a_position_past_the_journal_is_mended_on_the_disk_before_the_journal_grows_past_it(tmp_path):
+    (tmp_path / "shipped.json").write_text('{"data": 500, "files": 40}')
+    Position(tmp_path, 100)
+    assert Position(tmp_path, 600).lanes == {"data": 100, "files": 40}
+
+
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -223,7 +259,7 @@ def test_time_worked_counts_every_opening_and_not_what_lay_between_them(tmp_path
         now[0] += 1000 * seconds
         Journal(tmp_path).append(what, **fields)
 
-    write(0, "begin", format=journal.FORMAT)
+    write(0, "begin", format=journal.FORMAT, id="a")
     write(30, "metrics", step=1, values={"a": 1.0})
     write(3600, "resumed", pid=1)
     write(12, "metrics", step=2, values={"a": 1.0})

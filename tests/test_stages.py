@@ -11,7 +11,8 @@ from stage_toy import TINY, Recorded, StopsAt, done, equal, settings, weights
 
 from iqa import checkpoint, config, datasets, encoders, tracking
 from iqa.stages import stage, targets
-from iqa.stages.training import Diverged, State
+from iqa.stages.state import State
+from iqa.stages.training import Diverged
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +110,23 @@ def test_a_run_stopped_within_an_epoch_ends_as_the_uninterrupted_one(name, kind,
     assert {k: v for k, v in later[-1].items() if "cost" not in k} == pytest.approx(
         {k: v for k, v in records[-1].items() if "cost" not in k}, nan_ok=True, abs=0
     )
+
+
+@pytest.mark.parametrize("lost", ["journal", "best"])
+def test_where_a_checkpoint_s_epochs_or_selected_weights_are_lost_it_is_trained_again(lost, whole, photos, tmp_path):
+    told = settings("finetune", photos)
+    with pytest.raises(tracking.Stopped):
+        done("finetune", told, StopsAt(tmp_path / "stopped", 6))
+
+    class Forgetful(Recorded):
+        def vouches(self, epochs):
+            return lost != "journal"
+
+    for file in (tmp_path / "stopped" / "best").glob("*/state.json") if lost == "best" else ():
+        file.write_bytes(b"{}")
+    records, resumed = done("finetune", told, Forgetful(tmp_path / "stopped"))
+    assert equal(weights(whole("finetune")[1], "model"), weights(resumed, "model"))
+    assert [record["epoch"] for record in records] == [1, 2, 3]
 
 
 def test_micro_batches_change_the_weights_by_rounding_only(photos, tmp_path):

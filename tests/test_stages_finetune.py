@@ -11,7 +11,7 @@ from stage_toy import Recorded, StopsAt, done, equal, settings, weights
 from iqa import batches, checkpoint, datasets, encoders, images, optim, scorer, tracking
 from iqa.stages import finetune
 from iqa.stages.pacing import Pace
-from iqa.stages.training import State
+from iqa.stages.state import State
 
 CPU = torch.device("cpu")
 
@@ -64,6 +64,14 @@ def test_a_frozen_encoder_stays_as_it_was_while_the_head_learns(photos, tmp_path
     first = finetune.build(told).state_dict()
     assert not torch.equal(tuned["head.hyper.last_weight.weight"], first["head.hyper.last_weight.weight"])
     assert "lr/head" in records[0] and "lr/encoder" not in records[0]
+
+
+def test_the_best_weights_that_the_two_kept_checkpoints_may_name_stay(tmp_path):
+    state = State(torch.nn.Linear(1, 1), None)
+    for epoch in range(1, 6):
+        state.own["best_epoch"] = epoch
+        finetune.keep(state, tracking.Silent(tmp_path))
+    assert sorted(path.name for path in (tmp_path / "best").iterdir()) == [f"step-{n:09d}" for n in (3, 4, 5)]
 
 
 @pytest.mark.parametrize("weights_of", ["bundled", "random"])

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from iqa import checkpoint, distributed, machine, optim, tracking
-from iqa.stages.training import Course, Diverged, State, costs, epochs
+from iqa.stages.state import State
+from iqa.stages.training import Course, Diverged, costs, epochs
 
 
 def toy():

@@ -12,10 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from filelock import FileLock
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from mlflow.tracking import MlflowClient
 
 from iqa import tracking
 from iqa.tracking import run as run_module
-from iqa.tracking import shipping, store
+from iqa.tracking import sending, shipping, store
+from iqa.tracking.journal import Journal
 from iqa.tracking.run import metric_name, outcome
 
 ROOT = Path(__file__).parent.parent
@@ -339,6 +343,20 @@ def test_a_model_s_name_tells_the_arm_and_the_fold(tmp_path):
         assert model_of(run, "clive-0", {}) == "pretrained-clive-0-fold2"
 
 
+def test_a_kill_between_a_model_and_its_link_to_the_run_is_made_up_for(tmp_path, monkeypatch):
+    def killed(*_):
+        raise OSError("killed here")
+
+    monkeypatch.setattr(run_module, "PATIENCE", 0.1)
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(tracking.Unshipped), opened(tmp_path / "run") as run:
+        patched.setattr(MlflowClient, "log_outputs", killed)
+        model_of(run, "sample-0", {})
+    tracking.sync(tmp_path / "run")
+    tracking.sync(tmp_path / "run")
+    linked = [one.model_id for one in stored(run.run_id).outputs.model_outputs]
+    assert linked == [tracking.row(run.run_id).tags["iqa.model"]]
+
+
 def place_of(model):
     return Path(urlsplit(model.artifact_location).path)
 
@@ -352,6 +370,36 @@ def test_what_mlflow_refuses_is_said_and_holds_up_nothing_else(tmp_path, caplog)
     row = tracking.row(run.run_id)
     assert row.tags["before"] == "1" and row.tags["after"] == "2" and "MLflow refuses" in caplog.text
     assert row.metrics == {"loss": 2.0}
+
+
+def test_a_400_of_something_in_between_is_an_outage_and_no_refusal(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipping, "LONGEST_PAUSE", 0.1)
+    asked, log_batch = [], MlflowClient.log_batch
+
+    def through_a_proxy(*given, **named):
+        asked.extend(named.get("metrics", ()))
+        if "metrics" in named and len(asked) < 3:
+            raise MlflowException("Response body: '<html>Bad Request</html>'", error_code=BAD_REQUEST)
+        return log_batch(*given, **named)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", through_a_proxy)
+    with opened(tmp_path / "run") as run:
+        run.metrics({"loss": 7.0}, 1)
+    assert tracking.history(run.run_id, "loss") == [(1, 7.0)]
+
+
+def test_what_is_sent_is_on_the_disk_before(tmp_path, monkeypatch):
+    """A power failure would else take what the store has from the journal, and it would be written a second time."""
+    synced, sent, sync, send = [], [], Journal.sync, sending.Sender.send
+    monkeypatch.setattr(Journal, "sync", lambda self: (synced.append(self.size), sync(self))[1])
+    monkeypatch.setattr(
+        sending.Sender, "send", lambda self, batch: (sent.append((batch[0], synced[-1])), send(self, batch))[1]
+    )
+    with opened(tmp_path / "run") as run:
+        run.metrics({"loss": 7.0}, 1)
+        arrived(lambda: tracking.history(run.run_id, "loss"))
+    ends = {json.dumps(entry): end for entry, end in Journal(tmp_path / "run").read(0)}
+    assert sent and all(ends[json.dumps(entry)] <= safe for entry, safe in sent)
 
 
 def test_a_run_deleted_under_way_ends_unshipped_and_comes_back_whole(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -182,6 +183,52 @@ def test_runs_that_a_process_holds_and_stores_that_fail_are_said_and_left(online
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     (late,) = tracking.sync_all()
     assert late.waits and "does not answer" in late.said
+
+
+@pytest.mark.parametrize("line", [0, 3])
+def test_a_damaged_journal_is_said_waits_and_holds_up_no_other(online, line):
+    with opened("damaged") as run:
+        run.metrics({"loss": 2.0}, 1)
+    with opened("sound"):
+        pass
+    file = tracking.runs_folder() / "damaged" / "journal.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:line], b"\0" * 40 + b"\n", *lines[line + 1 :]]))
+    before = file.read_bytes()
+    online()
+    said = {one.folder.name: one for one in tracking.sync_all()}
+    assert said["damaged"].waits and f"line {line + 1} is no entry" in said["damaged"].said
+    assert "entries sent" in said["sound"].said and file.read_bytes() == before
+
+
+def test_another_run_s_damaged_naming_line_stops_no_command(online):
+    online()
+    with opened("damaged"):
+        pass
+    file = tracking.runs_folder() / "damaged" / "journal.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'{"what": "joined", "time"', b'{"what": "joined"\0 "time"'))
+    store.client().update_run(tracking.rows()[0].run_id, status="RUNNING")  # so that stale ones are looked for
+    with opened("other") as run:
+        pass
+    assert run.finished
+
+
+def test_what_lies_beside_the_runs_is_sent_from_where_both_were_moved(online, tmp_path):
+    report = Path("reports/one")
+    report.mkdir(parents=True)
+    (report / "report.md").write_text("so and so")
+    with opened("a") as run:
+        run.artifact(report, "report")
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("reports", "runs"):
+        Path(name).rename(moved / name)
+    online()
+    (sent,) = tracking.sync_all(moved / "runs")
+    (row,) = tracking.rows()
+    assert not sent.waits and tracking.fetch(row.run_id, "report/report.md").read_text() == "so and so"
+    copies = tracking.copied(moved / "runs" / "a")  # that clean may remove: nothing that is not the run's own
+    assert all(copy.is_relative_to(moved / "runs") for copy in copies)
 
 
 def test_folders_come_oldest_first_and_parents_before_children():

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from mlflow.exceptions import MlflowException, RestException
-from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow.protos.databricks_pb2 import DEADLINE_EXCEEDED, TEMPORARILY_UNAVAILABLE
 
 from iqa import tracking
 from iqa.tracking import patience, signals, store, syncing
@@ -21,6 +21,7 @@ REFUSALS = [
 OUTAGES = [
     GONE,
     MlflowException("the database is gone", error_code=TEMPORARILY_UNAVAILABLE),
+    MlflowException("a gateway's 504", error_code=DEADLINE_EXCEEDED),
     store.Away("The tracking store at http://h does not answer"),
     ConnectionResetError("reset by peer"),
 ]

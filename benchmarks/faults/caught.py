@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.faults import damage, hostile, kills, outages, races, stops, warm
+from benchmarks.faults import damage, disks, hostile, kills, mismatch, outages, races, stops, troubles, warm
 from benchmarks.faults.home import Home
 from benchmarks.faults.row import Outcome
 
@@ -24,6 +24,12 @@ NOTICED_BY: dict[str, tuple[Callable[..., Outcome], tuple[Any, ...]]] = {
     "stop's checkpoint": (stops.command, ("pretrain", SEED, 1)),
     "run's mark": (kills.at_instant, ("pretrain", "amid-joining:1")),
     "patience": (outages.away, ("pretrain", "server on SQLite", 4.0)),
+    "steady clock": (troubles.clock_back, ("pretrain",)),
+    "divergence": (troubles.diverged, ("pretrain",)),
+    "tidying up": (disks.limited, ("pretrain", 0.5)),
+    "strict loading": (mismatch.encoder, ("missing",)),
+    "what a checkpoint presupposes": (damage.presupposed, ("pretrain", "journal")),
+    "whole lines": (damage.amid_journal, ("pretrain",)),
     "status": (stops.command, ("finetune", SEED, 1)),
 }
 

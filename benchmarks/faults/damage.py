@@ -10,13 +10,15 @@ import torch
 
 from benchmarks.faults import sabotage
 from benchmarks.faults.home import Home
-from benchmarks.faults.place import Place
+from benchmarks.faults.place import PATIENCE, Place
 from benchmarks.faults.row import Outcome
 from iqa import checkpoint
 from iqa.randomness import generator
+from iqa.tracking import journal
 
 FILES = (checkpoint.TENSORS, checkpoint.STATE, checkpoint.MANIFEST)
 OLD, NEW = 7, 8  # steps
+TRY_AGAIN = 75  # exit code
 CUTS, FLIPS = 13, 24  # of each file
 WHOLE = ("empty folder", "a file", "another format", "another kind", "another's manifest")
 
@@ -109,3 +111,32 @@ def best_amid_run(home: Home, name: str, case: str, seed: int) -> Outcome:
             return f"the same command ended with {code}: {place.said()}", ""
         told = best.name in place.out.read_text(encoding="utf-8")
         return "nobody was told" if not told else place.wrong("finetune"), os.fspath(best.name)
+
+
+def presupposed(home: Home, name: str, stage: str, what: str, without: str = "") -> Outcome:
+    """Something beside an unsent run's checkpoints is damaged: what is lost is done again."""
+    with Place(home, name, without) as place:
+        place.start(stage, "--offline=true", kill_at="epoch-end:2").wait(PATIENCE)
+        if what == "journal":
+            file = place.run_folder() / journal.NAME
+            file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:3]))
+        else:
+            for weights in (place.run_folder() / "best").glob(f"*/{checkpoint.TENSORS}"):
+                weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+        code = place.finish(stage)
+        return f"the same command ended with {code}: {place.said()}" if code else place.wrong(stage), ""
+
+
+def amid_journal(home: Home, name: str, stage: str, without: str = "") -> Outcome:
+    """A line within the journal of an unsent run is none: refused, and not a byte thrown away; mended, all is sent."""
+    with Place(home, name, without) as place:
+        place.start(stage, "--offline=true").wait(PATIENCE)
+        file = place.run_folder() / journal.NAME
+        whole = file.read_bytes()
+        damaged = whole.replace(b'{"what": "metrics"', b'{"what": "m%trics"', 1)
+        file.write_bytes(damaged)
+        code = place.sync()
+        if code != TRY_AGAIN or file.read_bytes() != damaged:
+            return f"sync ended with {code}: {place.said()}", ""
+        file.write_bytes(whole)
+        return (f"sync ended with {code}" if (code := place.sync()) else place.wrong(stage)), ""

@@ -46,9 +46,9 @@ CHANGES: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-def encoder(home: Home, name: str, change: str) -> Outcome:
+def encoder(home: Home, name: str, change: str, without: str = "") -> Outcome:
     """Fine-tune from an encoder's artifact that was changed in one way."""
-    with Place(home, name) as place:
+    with Place(home, name, without) as place:
         tree = checkpoint.read(home.folder / "encoder", "encoder")
         expected = CHANGES[change](tree)
         path = checkpoint.write(place.folder / "changed", tree, "encoder")

@@ -132,6 +132,10 @@ def damaged(home: Home, seed: int) -> list[Row]:
     best = {f"{case} of the best epoch": (case, seed) for case in AMID}
     run = trials(damage.amid_run, home, **amid) | trials(damage.best_amid_run, home, **best)
     kinds = {kind: (kind,) for kind in hostile.FILES}
+    lost = trials(damage.presupposed, home, **{f"journal of {one}": (one, "journal") for one in STAGES})
+    lost |= trials(damage.presupposed, home, **{"selected weights": ("finetune", "weights")})
+    lines = "a line within the journal is none"
+    kept = f"refused, nothing thrown away; mended, and `sync`: {EQUAL}"
     tried = trials(mismatch.encoder, home, **{change: (change,) for change in mismatch.CHANGES})
     tried |= trials(mismatch.another_config, home, **{"another config": ()})
     fault = "another architecture, missing, extra, misshapen tensors, another config"
@@ -141,6 +145,8 @@ def damaged(home: Home, seed: int) -> list[Row]:
     return [
         every_of("damage", cut, told, damage.damaged, home, given),
         Row("damage-run", "the same amid a run", f"{told}; {EQUAL}", run),
+        Row("presupposed", "the journal cut short, the selected weights damaged, before they were sent", EQUAL, lost),
+        every_of("journal", lines, kept, damage.amid_journal, home, EACH),
         every_of("hostile", "hostile files as weights", "refused, nothing of them ran", hostile.given, home, kinds),
         Row("mismatch", fault, said, tried),
     ]

@@ -13,7 +13,9 @@ import torch
 from torch import serialization
 
 from iqa import checkpoint, tracking
+from iqa.encoders import extractor
 from iqa.stages import training
+from iqa.stages.state import State
 from iqa.tracking import journal, lock, run, shipping, store
 
 
@@ -86,17 +88,17 @@ def without_own() -> None:
 
 def without_optimizer() -> None:
     """A resumed run begins with a new optimizer."""
-    restore = training.State.restore
+    restore = State.restore
 
-    def forgetful(self: training.State, tree: dict[str, Any], origin: str) -> None:
+    def forgetful(self: State, tree: dict[str, Any], origin: str) -> None:
         restore(self, tree | {"optimizer": self.optimizer.state_dict()}, origin)
 
-    training.State.restore = forgetful
+    State.restore = forgetful
 
 
 def _forget(name: str, empty: Any) -> None:
-    tree = training.State.tree
-    training.State.tree = lambda self: tree(self) | {name: empty}
+    tree = State.tree
+    State.tree = lambda self: tree(self) | {name: empty}
 
 
 def deaf() -> None:
@@ -108,7 +110,7 @@ def unsaved() -> None:
     """Who is asked to stop leaves at once, without a checkpoint."""
     save = training._save
 
-    def unasked(state: training.State, run: Any) -> None:
+    def unasked(state: State, run: Any) -> None:
         if not run.stop_requested():
             save(state, run)
 
@@ -136,6 +138,47 @@ def forgotten_end() -> None:
     run.outcome = lambda error: ("FINISHED", {})
 
 
+def wall_clock() -> None:
+    """What the computer's clock says is believed."""
+    journal.Journal._now = lambda self: journal._wall()
+
+
+def hopeful() -> None:
+    """A loss that is no number is trained on."""
+    training._refuse_divergence = lambda state: None
+
+
+def untidy() -> None:
+    """What could not be written is left where it is."""
+    checkpoint.shutil.rmtree = lambda *_, **__: None
+
+
+def lenient() -> None:
+    """Weights that fit are taken, whatever else is missing."""
+
+    def adopt(net: torch.nn.Module, whose: str, state: dict[str, Any], origin: str) -> dict[str, int]:
+        net.load_state_dict(state, strict=False)
+        return {"matched": len(state), "missing": 0, "unused": 0}
+
+    extractor.adopt = adopt
+
+
+def gullible() -> None:
+    """A checkpoint is gone on from, whatever became of the journal and of the selected weights."""
+    latest = checkpoint.latest
+    checkpoint.latest = lambda folder, usable=None: latest(folder)
+
+
+def careless() -> None:
+    """A journal is read up to the first line that is none, and cut there."""
+
+    def cut(self: journal.Journal, whole: int) -> None:
+        if self.size > whole:
+            os.truncate(self.path, whole)
+
+    journal.Journal._cut = cut
+
+
 PROTECTIONS: dict[str, Callable[[], None]] = {
     "": lambda: None,
     "temporary folder": in_place,
@@ -153,6 +196,12 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "run's mark": unmarked,
     "patience": impatient,
     "status": forgotten_end,
+    "steady clock": wall_clock,
+    "divergence": hopeful,
+    "tidying up": untidy,
+    "strict loading": lenient,
+    "what a checkpoint presupposes": gullible,
+    "whole lines": careless,
 }
 
 

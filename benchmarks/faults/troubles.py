@@ -17,9 +17,9 @@ HOUR = 3600.0
 RATES = {"pretrain": "--lr=1e30", "finetune": "--head_lr=1e30"}
 
 
-def diverged(home: Home, name: str, stage: str) -> Outcome:
+def diverged(home: Home, name: str, stage: str, without: str = "") -> Outcome:
     """A learning rate that no net bears."""
-    with Place(home, name) as place:
+    with Place(home, name, without) as place:
         code = place.start(stage, RATES[stage]).wait(PATIENCE)
         found = place.ask(_told)
         wrong = [f"exit code {code}"] if code != BAD_INPUT else []
@@ -39,9 +39,9 @@ def finite(tree: Any) -> bool:
     return all(bool(torch.isfinite(value).all()) for part in ("weights", "sums") for value in tree[part].values())
 
 
-def clock_back(home: Home, name: str, stage: str) -> Outcome:
+def clock_back(home: Home, name: str, stage: str, without: str = "") -> Outcome:
     """An hour, after the first step."""
-    with Place(home, name) as place:
+    with Place(home, name, without) as place:
         if code := place.finish(stage, back=HOUR):
             return f"exit code {code}: {place.said()}", ""
         lines = (place.run_folder() / journal.NAME).read_text(encoding="utf-8").splitlines()

@@ -54,9 +54,16 @@ def _spared(folder: Path) -> Iterator[Spare | Kept]:
         elif training:
             yield Kept(folder, "it has not finished, and goes on from its checkpoints")
         return
-    waiting = tracking.unsent(folder)
+    try:
+        waiting = tracking.unsent(folder)
+    except tracking.JournalError as error:
+        yield Kept(folder, str(error))
+        return
     if waiting:
         yield Kept(folder, f"{waiting} entries of it are not in the store: `iqa sync` sends them")
+        return
+    if tracking.gone(folder):
+        yield Kept(folder, "the store has no run of it any more: this is all there is")
         return
     yield from _spare(folder, training, "it has finished: nothing goes on from its checkpoints")
     copies = [path for path in tracking.copied(folder) if path not in training]

@@ -1,7 +1,8 @@
 """Stages: generators from a config, one record an epoch, already logged and saved, then the stage's artifacts.
 
-pretrain, finetune, evaluate; what they share: training (state, epochs), scoring (predictions, the model's artifact),
-lineage (what a model has seen), probing, looking, showing, diagnostics.
+pretrain, finetune, evaluate; what they share: state (what a checkpoint holds), training (epochs), pacing (how a step is
+computed), scoring (predictions, the model's artifact), lineage (what a model has seen), probing, looking, showing,
+diagnostics.
 """
 
 from collections.abc import Callable, Generator

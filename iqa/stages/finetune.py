@@ -22,18 +22,8 @@ from iqa.randomness import seed_masks, sub_seed
 from iqa.stages import lineage, looking, pacing, probing, showing
 from iqa.stages.pacing import Pace
 from iqa.stages.scoring import correlations, predict, report_set
-from iqa.stages.training import (
-    Course,
-    Epoch,
-    State,
-    costs,
-    described,
-    epochs,
-    loaded,
-    prepare,
-    resume,
-    scaled,
-)
+from iqa.stages.state import State, resume
+from iqa.stages.training import Course, Epoch, costs, described, epochs, loaded, prepare, scaled
 
 logger = logging.getLogger("iqa")
 SERVED = Path(iqa.__file__).with_name("served.py")  # the code that the registered model is loaded from
@@ -55,7 +45,7 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
         run.dataset(manifest.name, parts["validation"].digest, str(manifest.root), "validation", about)
     model = machine.channels_last(build(config), device)
     state = State(model, optimizer_of(model, config))
-    resume(state, run.folder, device, partial(best_kept, run.folder))
+    resume(state, run, device, partial(best_kept, run.folder))
     if state.step == 0 and len(parts["validation"]) and distributed.leads():
         # before its weights move; validation chooses the strength
         probing.probe(model.encoder, parts, config.crops.size, config.seed, run, device)
@@ -207,9 +197,10 @@ def select(
 
 
 def keep(state: State, run: Any) -> None:
-    """The weights of the best epoch, in the place of the one before."""
+    """The weights of the best epoch. Two more stay: each of the two kept checkpoints may name an earlier one."""
     if distributed.leads():
-        checkpoint.save(run.folder / "best", state.own["best_epoch"], {"weights": state.model.state_dict()})
+        weights = {"weights": state.model.state_dict()}
+        checkpoint.save(run.folder / "best", state.own["best_epoch"], weights, keep=3)
 
 
 def best_of(folder: Path, epoch: int) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from iqa import disk, distributed, machine
 from iqa.config import AUTO, FinetuneConfig, PretrainConfig
 from iqa.randomness import generator
 from iqa.stages import footprint
-from iqa.stages.training import State, tell
+from iqa.stages.state import State
+from iqa.stages.training import tell
 
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 WORTH = 0.05  # the share by which a smaller micro-batch, or the other format, has to be faster: less is noise

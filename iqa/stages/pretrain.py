@@ -29,7 +29,8 @@ from iqa.qualiclip import DirectionModel, PrototypeModel
 from iqa.randomness import generator, sub_seed
 from iqa.stages import diagnostics, lineage, pacing
 from iqa.stages.pacing import Pace
-from iqa.stages.training import Course, Epoch, State, costs, described, epochs, loaded, prepare, resume, scaled
+from iqa.stages.state import State, resume
+from iqa.stages.training import Course, Epoch, costs, described, epochs, loaded, prepare, scaled
 
 FORWARD = 128  # crops at once where nothing is kept for a backward pass
 
@@ -50,7 +51,7 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     per_epoch = batches.steps_per_epoch(len(train), config.optim.batch_size)
     groups = {"pretraining": (model.parameters(), config.optim.lr)}
     state = State(model, optim.adamw(groups, config.optim.weight_decay), own={"curve": []})
-    resume(state, run.folder, device)
+    resume(state, run, device)
     source = partial(
         batches.pretraining,
         train,

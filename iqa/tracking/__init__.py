@@ -29,7 +29,7 @@ from iqa.tracking.silent import Silent
 from iqa.tracking.snapshot import Snapshot
 from iqa.tracking.stale import reap
 from iqa.tracking.store import StoreError, offline, reach, troubles
-from iqa.tracking.syncing import Unshipped, copied, sync, sync_all, sync_patiently, unsent
+from iqa.tracking.syncing import Unshipped, copied, gone, sync, sync_all, sync_patiently, unsent
 
 __all__ = [
     "Busy",
@@ -51,6 +51,7 @@ __all__ = [
     "expect_store",
     "fetch",
     "follow",
+    "gone",
     "handle_signals",
     "leave_with_parent",
     "held",

@@ -24,6 +24,12 @@ def every(top: Path | None = None) -> list[Path]:
     return sorted(found, key=lambda folder: (above(folder), found[folder]["time"]))
 
 
+def unreadable(top: Path | None = None) -> list[Path]:
+    """Folders below `top` with a journal whose first line says nothing: which run it is cannot be told."""
+    files = (file for file in _journals(top) if next(journal.entries(file.parent), None) is None)
+    return sorted(file.parent for file in files)
+
+
 def find(run_id: str, top: Path | None = None) -> Path | None:
     """The folder of a run, by the id of its journal or by any that a store has given it."""
     return next((folder for folder, _ in _begun(top) if run_id in names(folder)), None)
@@ -36,8 +42,12 @@ def names(folder: Path) -> list[str]:
 
 def _begun(top: Path | None) -> Iterator[tuple[Path, journal.Entry]]:
     """Every folder with a journal, and its first entry; in no order."""
+    for file in _journals(top):
+        first = next(journal.entries(file.parent), None)
+        if first is not None:
+            yield file.parent, first
+
+
+def _journals(top: Path | None) -> Iterator[Path]:
     for depth in ("", "*/", "*/*/"):
-        for file in (top or runs_folder()).glob(depth + journal.NAME):
-            first = next(journal.entries(file.parent), None)
-            if first is not None:
-                yield file.parent, first
+        yield from (top or runs_folder()).glob(depth + journal.NAME)

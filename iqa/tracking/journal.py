@@ -23,6 +23,20 @@ FORMAT = 1
 NAMING = (b'{"what": "begin"', b'{"what": "joined"')  # how the lines begin, as they are written here, that name a run
 NAME = "journal.jsonl"
 Entry = dict[str, Any]
+FIELDS = {  # what each kind of entry cannot be without
+    "begin": ("format", "id"),
+    "joined": ("run",),
+    "resumed": (),
+    "metrics": ("step", "values"),
+    "params": ("values",),
+    "tags": ("values",),
+    "dataset": ("name", "digest"),
+    "artifact": ("path", "to"),
+    "model": ("name", "path"),
+    "candidate": ("model", "srcc"),
+    "model_metrics": ("model", "digest", "step", "rows"),
+    "end": ("status",),
+}
 
 logger = logging.getLogger("iqa")
 
@@ -48,14 +62,13 @@ class Journal:
         self._once: set[str] = set()
         self._writing = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
+        self._refuse_other_format()
         whole = 0
         for entry, end in self.read(0):
             self._learn(entry)
             whole = end
         self._cut(whole)
         self._ahead = max(_wall(), self._latest) - _steady()  # of the steady clock
-        if self.begin and self.begin["format"] != FORMAT:
-            raise JournalError(f"{self.path} has format {self.begin['format']}; this version reads format {FORMAT}.")
 
     @property
     def run_id(self) -> str:
@@ -79,6 +92,10 @@ class Journal:
         if new:
             self.append("metrics", step=step, values=new)
 
+    def measured(self, step: int) -> bool:
+        """Whether any metric of a step was written."""
+        return any(written == step for _, written in self._times)
+
     def model_metrics(self, model: str, values: Mapping[str, float], dataset: str, digest: str, step: int) -> None:
         """A model's values on a data set; of the same time as the run's, so that a store sees one row for both."""
         fresh = [key for key in values if (model, digest, key, step) not in self._model_metrics]
@@ -100,6 +117,7 @@ class Journal:
 
     def append(self, what: str, **fields: Any) -> None:
         """One whole line, flushed; on a full disk none of it and a JournalError."""
+        assert what in FIELDS
         entry = {"what": what, "time": self._now(), **fields}
         line = (json.dumps(entry) + "\n").encode()
         with self._writing:
@@ -150,9 +168,26 @@ class Journal:
         if what != "joined":  # a run that has ended may be sent to a store afterwards
             self.status = entry["status"] if what == "end" else ""
 
+    def _refuse_other_format(self) -> None:
+        """Before anything of it is read further, or cut."""
+        first = next(entries(self.path.parent), {"format": FORMAT})
+        if first.get("format") != FORMAT:
+            raise JournalError(f"{self.path} has format {first.get('format')}; this version reads format {FORMAT}.")
+
     def _cut(self, whole: int) -> None:
-        """A kill tears the last line, a power failure what was not synced: none of it precedes a checkpoint."""
+        """A kill tears the last line, a power failure what was not synced: none of it precedes a checkpoint.
+
+        Whole entries behind a bad line are no torn end: that file was damaged, and nothing of it is thrown away.
+        """
         lost = self.size - whole
+        if lost:
+            with self.path.open("rb") as lines:
+                number = 1 + lines.read(whole).count(b"\n")
+                if any(_entry(line) is not None for line in lines):
+                    raise JournalError(
+                        f"{self.path} is damaged: line {number} is no entry, and whole ones come after it. Put a copy "
+                        "of the file in its place, or delete that line: what it said is lost then."
+                    )
         if lost:
             logger.warning("%s ended in %d bytes of a torn line: cut off.", self.path, lost)
             os.truncate(self.path, whole)
@@ -194,6 +229,13 @@ def _read(file: Path, offset: int) -> Iterator[tuple[Entry, int]]:
             yield entry, offset
 
 
+def artifact_of(folder: Path, entry: Entry) -> Path:
+    """Where an artifact of a run's folder lies: in it; else where it was, or as far from it as when both were moved."""
+    path = folder / entry["path"]  # an absolute path stays what it is
+    moved = folder / entry["near" if "near" in entry else "path"]
+    return path if path.exists() else moved
+
+
 def _entry(line: bytes) -> Entry | None:
     """What a whole line says; None for a torn one, or one that is no entry."""
     if not line.endswith(b"\n"):
@@ -202,7 +244,10 @@ def _entry(line: bytes) -> Entry | None:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) and "what" in entry and "time" in entry else None
+    if not isinstance(entry, dict) or "time" not in entry:
+        return None
+    needed = FIELDS.get(str(entry.get("what")))
+    return None if needed is None or any(name not in entry for name in needed) else entry
 
 
 def _identity(what: str, fields: Mapping[str, Any]) -> str:

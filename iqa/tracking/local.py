@@ -54,7 +54,7 @@ def history(run_id: str, key: str) -> list[tuple[int, float]]:
 def fetch(run_id: str, artifact_path: str) -> Path:
     """A run's artifact where it lies in the run's folder, or where it was taken from."""
     folder = folder_of(run_id)
-    sent = {entry["to"]: folder / entry["path"] for entry in journal.entries(folder) if entry["what"] == "artifact"}
+    sent = {one["to"]: journal.artifact_of(folder, one) for one in journal.entries(folder) if one["what"] == "artifact"}
     wanted = Path(artifact_path)
     for place in (wanted, *wanted.parents):
         found = sent.get(str(place), folder / place) / wanted.relative_to(place)

@@ -12,7 +12,9 @@ from iqa.tracking.signals import stop_if_asked
 OUTAGE = 600.0  # seconds that it may be away
 PAUSES = (0.5, 10.0)  # seconds between two attempts: the first, the longest
 STORE = "The tracking store"
-PASSING = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")  # MLflow's codes for what is no answer to what was asked
+PASSING = (  # MLflow's codes for what is no answer to what was asked, a gateway's among them
+    *("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"),
+)
 
 logger = logging.getLogger("iqa")
 Answer = TypeVar("Answer")

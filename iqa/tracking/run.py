@@ -1,6 +1,7 @@
 """A run: opened once for a folder, written through its journal, ended with the status it deserves."""
 
 import logging
+import os
 import re
 import shutil
 import signal
@@ -73,6 +74,9 @@ class Run:
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         self._journal.metrics({metric_name(name): value for name, value in values.items()}, step)
 
+    def vouches(self, epochs: int) -> bool:
+        return self.resumed and all(self._journal.measured(epoch) for epoch in range(1, epochs + 1))
+
     def params(self, values: Mapping[str, Any]) -> None:
         self._journal.params({store.PREFIX + name: str(value) for name, value in values.items()})
 
@@ -81,7 +85,9 @@ class Run:
 
     def artifact(self, path: Path, to: str = "") -> None:
         target = (to or path.name) if path.is_dir() else str(Path(to, path.name))
-        self._journal.append("artifact", path=self._inside(path), to=target)
+        inside = self._inside(path)
+        near = {"near": os.path.relpath(inside, self.folder.resolve())} if os.path.isabs(inside) else {}
+        self._journal.append("artifact", path=inside, to=target, **near)
 
     def dataset(self, name: str, digest: str, source: str, context: str, tags: Mapping[str, Any]) -> None:
         about = {"name": name, "digest": digest, "source": source, "context": context}

@@ -4,11 +4,15 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iqa import instants
 from iqa.tracking import champion, serving, store
-from iqa.tracking.journal import Entry
+from iqa.tracking.journal import Entry, artifact_of
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+    from mlflow.exceptions import MlflowException
 
 METRICS, PAIRS = 1000, 100  # what MLflow takes at once: metrics; params or tags
 MODEL_ID, OF_RUN = "m-", "runs:/"  # how MLflow's ids of models begin; a model by the run that left it
@@ -40,7 +44,7 @@ class Sender:
         try:
             self._sends[batch[0]["what"]](batch)
         except MlflowException as error:
-            if error.error_code not in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
+            if not _is_refusal(error):
                 raise
             if store.find_run(self.run) is None:
                 raise store.StoreError(f"The run {self.run} is gone from {store.shown(store.uri())}.") from error
@@ -86,7 +90,7 @@ class Sender:
 
     def _artifact(self, batch: list[Entry]) -> None:
         for entry in batch:
-            path = self.folder / entry["path"]  # an absolute path stays what it is
+            path = artifact_of(self.folder, entry)
             if path.is_dir():
                 self._folder(path, entry["to"])
             elif path.is_file():
@@ -124,13 +128,16 @@ class Sender:
 
         query = f"source_run_id = '{self.run}' AND name = '{entry['name']}'"
         found = store.client().search_logged_models([self.experiment], filter_string=query)
-        if found:
-            return found[0].model_id
-        made = store.client().create_logged_model(
+        made = found[0] if found else self._created(entry)
+        outputs = store.client().get_run(self.run).outputs
+        if made.model_id not in [one.model_id for one in (outputs.model_outputs if outputs else ())]:
+            store.client().log_outputs(self.run, [LoggedModelOutput(made.model_id, step=0)])
+        return str(made.model_id)
+
+    def _created(self, entry: Entry) -> "LoggedModel":
+        return store.client().create_logged_model(
             self.experiment, name=entry["name"], source_run_id=self.run, params=entry["params"], model_type="iqa"
         )
-        store.client().log_outputs(self.run, [LoggedModelOutput(made.model_id, step=0)])
-        return made.model_id
 
     def _model_metrics(self, batch: list[Entry]) -> None:
         from mlflow.entities import Metric
@@ -156,3 +163,11 @@ def _parts(batch: list[Entry]) -> list[list[Entry]]:
         return [[entry] for entry in batch]
     values = batch[0].get("values", {})
     return [[batch[0] | {"values": {key: value}}] for key, value in values.items()] if len(values) > 1 else []
+
+
+def _is_refusal(error: "MlflowException") -> bool:
+    """Whether MLflow does not take what it was sent, ever: a 400 that is not in its words comes from in between."""
+    from mlflow.exceptions import RestException
+
+    theirs = error.error_code == "BAD_REQUEST" and isinstance(error, RestException)
+    return theirs or error.error_code == "INVALID_PARAMETER_VALUE"

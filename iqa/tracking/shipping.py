@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from iqa import disk, instants
@@ -43,6 +44,8 @@ class Position:
         self.lanes: dict[str, int] = {lane: min(kept.get(lane, 0), size) for lane in LANES}
         self.models: dict[str, str] = kept.get("models", {})
         self.ended: int = kept.get("ended", 0)
+        if any(kept.get(lane, 0) > size for lane in LANES):  # a power failure took the journal's end: it grows again
+            self.save()
 
     def reset(self) -> None:
         """Everything is to be sent again: to another run."""
@@ -141,11 +144,14 @@ def pending(journal: Journal, position: Position) -> int:
 
 def ship(journal: Journal, position: Position) -> None:
     """Send everything once, in order, the end last. Raises what the store raises."""
+    safe = journal.size
+    if safe > min(position.lanes.values()):
+        journal.sync()  # after a power failure, what the store has would else be missing here and be written twice
     sender = Sender(journal.joined["run"], journal.joined["experiment"], journal.path.parent, position.models)
     for lane in LANES:
-        _ship_lane(lane, journal, position, sender)
+        _ship_lane(lane, journal, position, sender, safe)
     unsent = _unsent_end(journal, position)
-    if unsent is not None:
+    if unsent is not None and unsent[1] <= safe:
         end, after = unsent
         instants.reached("before-finished")
         store.client().set_terminated(sender.run, end["status"], end_time=end["time"])
@@ -161,8 +167,9 @@ def _unsent_end(journal: Journal, position: Position) -> tuple[Entry, int] | Non
     return (end, after) if position.ended < after else None
 
 
-def _ship_lane(lane: str, journal: Journal, position: Position, sender: Sender) -> None:
-    for batch, after in batches(journal.read(position.lanes[lane]), LANES[lane]):
+def _ship_lane(lane: str, journal: Journal, position: Position, sender: Sender, until: int) -> None:
+    on_disk = takewhile(lambda read: read[1] <= until, journal.read(position.lanes[lane]))
+    for batch, after in batches(on_disk, LANES[lane]):
         if batch:
             sender.send(batch)
             instants.reached("batch-sent")

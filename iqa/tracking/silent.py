@@ -19,6 +19,10 @@ class Silent:
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Named values of one step."""
 
+    def vouches(self, epochs: int) -> bool:
+        """Whether an earlier opening of this run wrote the metrics of so many epochs: a checkpoint presupposes it."""
+        return True
+
     def params(self, values: Mapping[str, Any]) -> None:
         """The resolved config, by dotted name."""
 

@@ -61,7 +61,7 @@ def sync_patiently(folder: Path) -> int:
 
 def sync_all(top: Path | None = None) -> Iterator[Sent]:
     """Sync every run folder below `top` (all of them if None) that has anything to send; one Sent for each."""
-    for folder in folders.every(top):
+    for folder in [*folders.every(top), *folders.unreadable(top)]:
         try:
             count = sync(folder)
         except Unshipped as late:
@@ -79,6 +79,18 @@ def unsent(folder: Path) -> int:
     """How many entries of a folder's run the store lacks."""
     journal = Journal(folder)
     return pending(journal, Position(folder, journal.size))
+
+
+def gone(folder: Path) -> bool:
+    """Whether the store says that it has no run of this folder: deleted, or another store. False if it is not asked."""
+    journal = Journal(folder)
+    if store.offline() or not journal.joined:
+        return False
+    try:
+        return store.find_run(journal.joined["run"]) is None
+    except store.troubles() as error:
+        logger.warning("Whether the store has %s cannot be seen: %s", folder, error)
+        return False
 
 
 def copied(folder: Path) -> list[Path]:
