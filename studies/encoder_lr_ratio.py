@@ -6,7 +6,7 @@ Space: encoder_lr_ratio, logarithmic over 0.005–1. Each trial fine-tunes; with
 encoder, which is pretrained once for all trials. Value: the best epoch's validation SRCC.
 Budget: 20 trials, Hyperband.
 
-Result on 420 photographs (docs/studies/encoder_lr_ratio; preset laptop, arm pretrained, folds 0 and 1 of kfold-5, one
+Result: on 420 photographs (docs/studies/encoder_lr_ratio; preset laptop, arm pretrained, folds 0 and 1 of kfold-5, one
 seed): 0.042, validation SRCC 0.628. The four trials that were not pruned lie between 0.02 and 0.064 and within 0.01 of
 it; everything above 0.07 was pruned (the preset has 0.5).
 """

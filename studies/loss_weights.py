@@ -8,7 +8,7 @@ can have); families as categories, alone and together. Each trial pretrains, the
 Value: the best fine-tuning epoch's validation SRCC.
 Budget: 20 trials, Hyperband on the fine-tuning's epochs.
 
-Result on 420 photographs (docs/studies/loss_weights; preset laptop, fold 0 of kfold-5, one seed): lambda 8.6, m_rank
+Result: on 420 photographs (docs/studies/loss_weights; preset laptop, fold 0 of kfold-5, one seed): lambda 8.6, m_rank
 0.19, noise and brightness, validation SRCC 0.540; lambda 0.53, m_rank 0.14, brightness alone reaches 0.539. Of six
 complete trials the four with m_rank below 0.12 or with all families stay under 0.50; with 84 validation images and one
 seed that orders little.

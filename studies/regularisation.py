@@ -5,7 +5,7 @@
 Space: dropout 0–0.6, weight_decay logarithmic over 1e-6–1e-1. Each trial fine-tunes. Value: the best epoch's validation
 SRCC. Budget: 20 trials, Hyperband.
 
-Result on 420 photographs (docs/studies/regularisation; preset laptop, folds 0 and 1 of kfold-5, one seed): dropout
+Result: on 420 photographs (docs/studies/regularisation; preset laptop, folds 0 and 1 of kfold-5, one seed): dropout
 0.43 with a weight decay of 6e-3, validation SRCC 0.588. Five trials were not pruned; the two with the smallest weight
 decays (4e-6, 4e-5) are the last of them (0.533, 0.543), and importance is shared about equally.
 """

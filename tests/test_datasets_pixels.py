@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from iqa import images
-from iqa.datasets import DataError, pixels
+from iqa import disk, images
+from iqa.datasets import pixels
 
 SHAPES = [(11, 7), (5, 9), (11, 7), (300, 200)]
 
@@ -111,7 +111,7 @@ def test_a_full_disk_is_a_sentence_and_the_next_call_goes_on(files):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with pytest.raises(DataError, match="toy.pixels cannot be written .*bytes are free there.*: make room"):
+        with pytest.raises(disk.CacheError, match="toy.pixels cannot be written .*bytes are free there.*: make room"):
             fill(files)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

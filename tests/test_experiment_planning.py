@@ -106,6 +106,17 @@ def test_of_a_seed_the_arms_that_pretrain_come_first(planned, home):
     assert list(dict.fromkeys(arm for seed, arm in order if seed == 0)) == ["pretrained", "baseline", "again"]
 
 
+def test_a_plan_of_some_cells_counts_and_prints_no_others(planned, home):
+    some = running.Choice(only="baseline * seed 1")
+    assert [line.rpartition("=")[2] for line in planning.commands(planned(), some, [])] == [
+        "baseline finetune seed 1'",
+        "baseline evaluate seed 1'",
+    ]
+    assert "  finetune     1 places, 0 done" in list(planning.lines(planned(), some))
+    with pytest.raises(ValueError, match="names no cell"):
+        list(planning.lines(planned(), running.Choice(only="nothing *")))
+
+
 def test_two_seed_pairs_can_decide_nothing_and_the_plan_says_so(planned, home):
     plan = planned()
     few = plan.model_copy(update={"experiment": plan.experiment.model_copy(update={"seeds": (0, 1)})})

@@ -113,6 +113,21 @@ def test_a_run_under_another_declaration_of_this_experiment_voids_every_mark(sto
     assert not decided(store, declaration="newer")["own"].void
 
 
+def test_claims_on_runs_of_another_experiment_are_not_said_to_be_declared_before_the_first_result(store):
+    """A copy of an experiment's file with other claims reuses its runs, whose results are known."""
+
+    def said(**changes):
+        evidence = store.evidence(claims=CLAIMS, **changes)
+        return plain(analysis.analysis(evidence, verdicts.decide(evidence), []).sections[0].blocks[0].caption)
+
+    assert said().startswith("Claims declared before the first result")
+    for row in store.rows[3:5]:
+        row.tags.update({"experiment": "demo", "experiment.hash": "other"})
+    assert "2 runs were made for another experiment (demo) and are reused" in said()
+    store.rows[3].tags["experiment"] = store.rows[4].tags["experiment"] = "toy"
+    assert said(declaration="newer").startswith("Claims of the declaration newer. p:")
+
+
 def test_a_group_is_its_arm_with_the_best_mean_validation_and_the_edge_is_flagged(store):
     for row in store.rows:
         if row.tags["arm"] == "pretrained" and "best/val_srcc" in row.metrics:

@@ -109,7 +109,7 @@ def test_an_offline_run_s_own_id_goes_on_to_mean_it_at_the_store(online):
     list(tracking.sync_all())
     assert tracking.row(own).run_id != own
     assert (tracking.resolve(f"runs:/{own}/encoder") / "state.json").read_text() == own
-    assert tracking.url(own).endswith(tracking.row(own).run_id)
+    assert tracking.row(own).run_id in tracking.url(own)
 
 
 def test_a_model_s_metrics_find_the_model_that_another_offline_run_left(online, monkeypatch):

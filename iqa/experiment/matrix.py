@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -137,6 +138,20 @@ def places(plan: Plan) -> Iterator[Place]:
         stages = ["pretrain"] * (plan.experiment.arms[arm].pretrain is not None) + ["finetune"]
         stages += ["evaluate"] * (fold == plan.experiment.parts[0])
         yield from (Place(stage, arm, seed, fold) for stage in stages)
+
+
+def asked(plan: Plan, only: str) -> list[Place]:
+    """The places that a command is about: all of them without `only`. Raises ValueError where it names none."""
+    every = list(places(plan))
+    found = [place for place in every if not only or any(fnmatchcase(place.title, one) for one in patterns(only))]
+    if not found:
+        raise ValueError(f"--only={only} names no cell: there are {', '.join(one.title for one in every[:6])}, …")
+    return found
+
+
+def patterns(text: str) -> list[str]:
+    """What stands between the commas of `only` and `force`."""
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def corners(plan: Plan) -> Iterator[tuple[int, str, str]]:

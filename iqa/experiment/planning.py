@@ -8,8 +8,8 @@ from typing import Any
 
 from iqa import datasets, stages, statistics, tracking
 from iqa.config import STAGES, flatten
-from iqa.experiment import cells, matrix, running
-from iqa.experiment.matrix import Place, Plan
+from iqa.experiment import cells, running
+from iqa.experiment.matrix import Place, Plan, asked
 from iqa.experiment.running import Choice, Outcome
 
 SAME = ("data.name", "model.encoder", "degrade.crop", "degrade.levels", "crops.size", "targets.names")  # set the pace
@@ -65,8 +65,8 @@ def commands(plan: Plan, choice: Choice, said: Sequence[str]) -> Iterator[str]:
 
 
 def survey(plan: Plan, choice: Choice) -> tuple[list[Place], Outcome]:
-    """All places, and which of their cells are finished; nothing is computed."""
-    return list(matrix.places(plan)), running.found(plan, lambda _: None, choice)
+    """The places that are asked for, and which cells are finished; nothing is computed."""
+    return asked(plan, choice.only), running.found(plan, lambda _: None, choice)
 
 
 def _missing(places: Sequence[Place], outcome: Outcome, stage: str) -> int:

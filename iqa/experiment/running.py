@@ -15,7 +15,7 @@ from iqa import report, tracking
 from iqa.experiment import cells
 from iqa.experiment.cells import Cell, Result, Show
 from iqa.experiment.hands import Alone, Hands, Team
-from iqa.experiment.matrix import Plan, corners, places
+from iqa.experiment.matrix import Plan, asked, corners, patterns
 from iqa.experiment.searched import searched
 from iqa.experiment.telling import describe
 
@@ -106,11 +106,7 @@ def part(plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice) 
     outcome = Outcome()
     with hired(1, None, show, outcome) as hands:
         steps(plan, outcome, lambda cell: settled(cell, outcome, say, choice), hands)
-    titles = [place.title for place in places(plan)]
-    wanted = [title for title in titles if any(fnmatchcase(title, one) for one in patterns(choice.only))]
-    if not wanted:
-        raise ValueError(f"--only={choice.only} names no cell: there are {', '.join(titles[:6])}, …")
-    outcome.waiting = [title for title in wanted if title not in outcome.placed]
+    outcome.waiting = [place.title for place in asked(plan, choice.only) if place.title not in outcome.placed]
     return outcome
 
 
@@ -230,10 +226,6 @@ def chain(plan: Plan, arm: str, seed: int, fold: str, outcome: Outcome) -> Itera
     if tuning.key in outcome.done and fold == plan.experiment.parts[0]:
         model = f"runs:/{outcome.done[tuning.key].run_id}/model"
         yield cells.cell("evaluate", plan.evaluation(model), tags | {"seed": str(seed)}, outcome.runs.resolve)
-
-
-def patterns(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def matches(cell: Cell, text: str) -> bool:

@@ -10,7 +10,7 @@ from iqa.report.claims import MEANING, Comparison, compared, delta_srcc
 from iqa.report.document import Block, Cell, Number, Paragraph, Section, Table, Text, say, slug
 from iqa.report.domains import domains
 from iqa.report.evidence import Evidence, by_seed, mean, spread, tested
-from iqa.report.verdicts import Verdict
+from iqa.report.verdicts import Verdict, borrowed
 
 ADVICE = {
     "✓": "use the pretrained encoder where this claim is what matters",
@@ -33,9 +33,8 @@ def _claims(evidence: Evidence, verdicts: Sequence[Verdict]) -> tuple[Block, ...
         return (Paragraph(say("This experiment declares no claims, so none is marked.")),)
     declaration = str(evidence.experiment.get("declaration", ""))[:12]
     caption = say(
-        "Claims declared before the first result (declaration ",
-        Text(declaration, code=True),
-        "). p: the largest of the claim's parts; adjusted by Holm over all claims. Marks: ✓ better, ✓ small better by "
+        *_declared(evidence, declaration, verdicts[0].void),
+        " p: the largest of the claim's parts; adjusted by Holm over all claims. Marks: ✓ better, ✓ small better by "
         "less than 0.003, ✗ worse, ≈ equal within the margin, ? undecided.",
     )
     rows = tuple(_row(number, one) for number, one in enumerate(verdicts, start=1))
@@ -45,6 +44,20 @@ def _claims(evidence: Evidence, verdicts: Sequence[Verdict]) -> tuple[Block, ...
     ]
     void = [Paragraph(say(Text(verdicts[0].void, strong=True), "."))] if verdicts[0].void else []
     return (table, *void, *notes)
+
+
+def _declared(evidence: Evidence, declaration: str, void: str) -> Cell:
+    """When the claims were declared, as far as the runs tell: those of another experiment came first, perhaps."""
+    found = borrowed(evidence)
+    if not found and not void:
+        return say("Claims declared before the first result (declaration ", Text(declaration, code=True), ").")
+    head = say("Claims of the declaration ", Text(declaration, code=True), ".")
+    if not found:
+        return head
+    names = ", ".join(sorted({str(row.tags.get("experiment", "")) for row in found}))
+    runs = Text(f"{len(found)} runs", tuple(row.run_id for row in found))
+    told = f" were made for another experiment ({names}) and are reused: they do not tell which came first."
+    return say(*head, " ", runs, told)
 
 
 def _row(number: int, one: Verdict) -> tuple[Cell, ...]:

@@ -65,6 +65,13 @@ def changed(evidence: Evidence) -> str:
     )
 
 
+def borrowed(evidence: Evidence) -> list[Row]:
+    """Finished runs in this experiment's places that were made for another one, whose results came first perhaps."""
+    own = str(evidence.experiment["name"])
+    used = {row.run_id: row for row in evidence.cells.values()}
+    return [row for row in used.values() if row.tags.get("experiment.hash") and row.tags.get("experiment") != own]
+
+
 def _mark(one: Verdict, adjusted: float, void: str, wanted: int) -> str:
     """By the rule of `statistics.mark`. A seed that is not finished, or failed, leaves it open: who could look at
     five seeds of eight and stop there would find a ✓ more often than the p says."""
