@@ -145,9 +145,8 @@ def _make(name: str, folder: Path) -> None:
             table.to_csv(temporary / "manifest.csv", index=False)
             temporary.chmod(0o755)  # mkdtemp makes it private
             temporary.rename(folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)  # where it got its name there is nothing any more
 
 
 def _contents(name: str) -> Iterator[Content]:

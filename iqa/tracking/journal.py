@@ -180,17 +180,17 @@ class Journal:
         Whole entries behind a bad line are no torn end: that file was damaged, and nothing of it is thrown away.
         """
         lost = self.size - whole
-        if lost:
-            with self.path.open("rb") as lines:
-                number = 1 + lines.read(whole).count(b"\n")
-                if any(_entry(line) is not None for line in lines):
-                    raise JournalError(
-                        f"{self.path} is damaged: line {number} is no entry, and whole ones come after it. Put a copy "
-                        "of the file in its place, or delete that line: what it said is lost then."
-                    )
-        if lost:
-            logger.warning("%s ended in %d bytes of a torn line: cut off.", self.path, lost)
-            os.truncate(self.path, whole)
+        if not lost:
+            return
+        with self.path.open("rb") as lines:
+            number = 1 + lines.read(whole).count(b"\n")
+            if any(_entry(line) is not None for line in lines):
+                raise JournalError(
+                    f"{self.path} is damaged: line {number} is no entry, and whole ones come after it. Put a copy of "
+                    "the file in its place, or delete that line: what it said is lost then."
+                )
+        logger.warning("%s ended in %d bytes of a torn line: cut off.", self.path, lost)
+        os.truncate(self.path, whole)
 
 
 def entries(folder: Path) -> Iterator[Entry]:
