@@ -143,10 +143,15 @@ def places(plan: Plan) -> Iterator[Place]:
 def asked(plan: Plan, only: str) -> list[Place]:
     """The places that a command is about: all of them without `only`. Raises ValueError where it names none."""
     every = list(places(plan))
-    found = [place for place in every if not only or any(fnmatchcase(place.title, one) for one in patterns(only))]
+    found = [place for place in every if not only or fits(place.title, only)]
     if not found:
         raise ValueError(f"--only={only} names no cell: there are {', '.join(one.title for one in every[:6])}, …")
     return found
+
+
+def fits(title: str, text: str) -> bool:
+    """Whether a cell's title is one of the patterns of `only` or `force`."""
+    return any(fnmatchcase(title, one) for one in patterns(text))
 
 
 def patterns(text: str) -> list[str]:

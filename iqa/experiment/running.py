@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from iqa import report, tracking
 from iqa.experiment import cells
 from iqa.experiment.cells import Cell, Result, Show
 from iqa.experiment.hands import Alone, Hands, Team
-from iqa.experiment.matrix import Plan, asked, corners, patterns
+from iqa.experiment.matrix import Plan, asked, corners, fits, patterns
 from iqa.experiment.searched import searched
 from iqa.experiment.telling import describe
 
@@ -230,7 +229,7 @@ def chain(plan: Plan, arm: str, seed: int, fold: str, outcome: Outcome) -> Itera
 
 def matches(cell: Cell, text: str) -> bool:
     """Whether a cell's title is one of the patterns; "all" is every cell."""
-    return any(one == "all" or fnmatchcase(cell.title, one) for one in patterns(text))
+    return "all" in patterns(text) or fits(cell.title, text)
 
 
 def settled(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Choice) -> bool:
