@@ -78,7 +78,12 @@ def unlinked(
     rows: Sequence[Row], history: History, fetch: Fetch, experiment: Mapping[str, Any], folder: Path
 ) -> Report:
     """`build` without the addresses of the runs' pages."""
-    return build(rows, history, fetch, experiment, lambda run: "", folder)
+    return build(rows, history, fetch, experiment, no_page, folder)
+
+
+def no_page(run: str) -> str:
+    """The address of a run's page where none is shown."""
+    return ""
 
 
 def _checked(rows: Sequence[Row], history: History, fetch: Fetch, experiment: Mapping[str, Any]) -> Evidence:

@@ -10,11 +10,8 @@ from typing import Any
 from iqa.report.evidence import Fetch, History, ReportError, Row
 
 EXPERIMENT, ROWS, HISTORIES, FILES, NUMBERS = "experiment.json", "rows.json", "histories.json", "files", "numbers.csv"
-LEFT_OUT = (
-    "attention/",
-    "features/",
-    "pictures/",
-)  # pictures belong to others, features are large; no number comes from them
+# pictures belong to others, features are large; no number comes from them
+LEFT_OUT = ("attention/", "features/", "pictures/")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold: the same evidence, the same bytes
 
 

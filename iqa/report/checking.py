@@ -12,15 +12,15 @@ from typing import Any
 
 from iqa import metrics
 from iqa.report import bundle
-from iqa.report.building import build, unlinked
+from iqa.report.building import build, no_page, unlinked
 from iqa.report.evidence import FINISHED, Fetch, History, ReportError, Row, tested
 from iqa.report.predictions import Predictions, read_predictions
+from iqa.report.verdicts import SHARES
 
 CLOSE = 1e-9  # relative: the same sums in another order
 PLACES = ("report.html", "report.md", "tables/*", "figures/*")
 ADDRESS = re.compile(r"https?://[^\s\"<>)]+")  # of a run's page: the same store is reached by several
 PICTURE = re.compile(r"data:image/[^\"]+")  # inside the page: another version of the library draws other bytes
-SHARES = ("100", "10")  # per cent of the labels that probes were fitted with
 
 Url = Callable[[str], str]
 
@@ -50,8 +50,7 @@ def check(folder: Path, rows: Sequence[Row], history: History, fetch: Fetch, url
     if used - by_id.keys():
         return faults  # what rests on them cannot be computed again
     with tempfile.TemporaryDirectory() as place:
-        used_rows = _listed(rows, experiment)
-        build(used_rows, history, fetch, experiment, url or (lambda run: ""), Path(place))
+        build(_listed(rows, experiment), history, fetch, experiment, url or no_page, Path(place))
         faults += _compared(shown, _numbers(Path(place) / bundle.NUMBERS))
         if url is not None and not faults:  # else every page differs, and the numbers say why
             faults += written(folder, Path(place))
