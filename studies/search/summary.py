@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -20,7 +21,7 @@ LISTED = 50  # trials in the table of the run's description
 ENOUGH = 2  # complete trials, for an importance
 VALUE = "validation SRCC"
 DPI, SIZE = 120, (7.0, 4.5)  # inches
-WIDTH = 3.0  # inches, of a slice
+WIDTH = 3.0  # inches, at least, of each of several plots side by side
 
 
 def counts(trials: list[FrozenTrial]) -> dict[str, int]:
@@ -142,17 +143,14 @@ def history(study: optuna.Study) -> Any:
 
 
 def slices(study: optuna.Study) -> Any:
-    """Optuna's plot of the value over each parameter, wide enough for the names of categories."""
-    import numpy as np
+    """Optuna's plot of the value over each parameter, its ticks upright, since categories have long names."""
     from matplotlib.ticker import NullFormatter
     from optuna.visualization import matplotlib as draw
 
     axes = draw.plot_slice(study, target_name=VALUE)
-    every = np.atleast_1d(axes).flat
-    for one in every:
+    for one in np.atleast_1d(axes):
         one.tick_params(axis="x", labelrotation=90)
         one.xaxis.set_minor_formatter(NullFormatter())  # on a logarithmic axis they stand on each other
-    every[0].figure.set_size_inches(max(SIZE[0], WIDTH * len(every)), SIZE[1])
     return axes
 
 
@@ -163,9 +161,8 @@ def saved(drawing: Callable[[optuna.Study], Any], study: optuna.Study, file: Pat
     with warnings.catch_warnings(), plt.rc_context():
         warnings.simplefilter("ignore")  # experimental functions; ticks and layouts of plots with one point
         axes = drawing(study)
-        figure = (axes.flat[0] if hasattr(axes, "flat") else axes).figure
-        if drawing is not slices:
-            figure.set_size_inches(*SIZE)
+        figure = np.atleast_1d(axes)[0].figure
+        figure.set_size_inches(max(SIZE[0], WIDTH * len(np.atleast_1d(axes))), SIZE[1])
         figure.savefig(file, dpi=DPI, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     return file
