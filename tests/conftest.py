@@ -18,6 +18,14 @@ def pictures(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unwatched():
+    """No test depends on how busy the machine was; processes that a test starts are not watched either."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
+        yield
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """A folder of 30 pictures of 48 × 56: six smooth scenes, each at five strengths of noise, and their scores."""

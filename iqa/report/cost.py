@@ -11,6 +11,7 @@ COST: dict[str, tuple[str, int, Unit]] = {  # metric → heading, digits, unit
     "cost/images_per_s": ("Images per s", 1, PLAIN),
     "cost/data_wait": ("Data wait", 1, (100.0, " %")),
     "cost/peak_memory_mb": ("Peak memory", 0, (1.0, " MB")),
+    "cost/gpu_utilisation": ("GPU use", 0, (1.0, " %")),
 }
 STAGES = ("pretrain", "finetune", "evaluate")
 TENSORS, MANIFEST = "tensors.safetensors", "manifest.json"  # of an artifact's folder

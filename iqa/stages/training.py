@@ -183,7 +183,7 @@ def costs(run: Any, began: float, device: torch.device) -> dict[str, float]:
     """What a stage has cost, earlier openings of its run included; began: time.monotonic() at this one's beginning."""
     hours = (run.worked_before + time.monotonic() - began) / 3600
     of_gpus = {"cost/gpu_hours": hours * distributed.world()} if device.type == "cuda" else {}  # each has one
-    return {"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)} | of_gpus
+    return {"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)} | of_gpus | run.usage()
 
 
 def scaled(terms: Terms, share: float) -> Terms:

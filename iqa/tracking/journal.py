@@ -22,6 +22,7 @@ from iqa import disk
 FORMAT = 1
 NAMING = (b'{"what": "begin"', b'{"what": "joined"')  # how the lines begin, as they are written here, that name a run
 NAME = "journal.jsonl"
+SYSTEM = "system/"  # begins the metrics whose steps are seconds, not epochs
 Entry = dict[str, Any]
 FIELDS = {  # what each kind of entry cannot be without
     "begin": ("format", "id"),
@@ -93,8 +94,9 @@ class Journal:
             self.append("metrics", step=step, values=new)
 
     def measured(self, step: int) -> bool:
-        """Whether any metric of a step was written."""
-        return any(written == step for _, written in self._times)
+        """Whether any metric of an epoch was written."""
+        known = tuple(self._times)  # a copy: the machine is watched from a thread of its own
+        return any(written == step and not key.startswith(SYSTEM) for key, written in known)
 
     def model_metrics(self, model: str, values: Mapping[str, float], dataset: str, digest: str, step: int) -> None:
         """A model's values on a data set; of the same time as the run's, so that a store sees one row for both."""
@@ -118,9 +120,9 @@ class Journal:
     def append(self, what: str, **fields: Any) -> None:
         """One whole line, flushed; on a full disk none of it and a JournalError."""
         assert what in FIELDS
-        entry = {"what": what, "time": self._now(), **fields}
-        line = (json.dumps(entry) + "\n").encode()
         with self._writing:
+            entry = {"what": what, "time": self._now(), **fields}
+            line = (json.dumps(entry) + "\n").encode()
             before = self.size
             try:
                 with self.path.open("ab", buffering=0) as out:

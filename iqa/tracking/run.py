@@ -21,6 +21,7 @@ from iqa.tracking.signals import Stopped, stop_requested
 from iqa.tracking.silent import Kept
 from iqa.tracking.stale import reap
 from iqa.tracking.syncing import Unshipped
+from iqa.tracking.system import Watch
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -45,6 +46,7 @@ class Run:
     _journal: Journal = field(init=False)
     _lock: "FileLock" = field(init=False)
     _shipper: Shipper | Kept = field(init=False)
+    _watch: Watch = field(init=False)
 
     @property
     def run_id(self) -> str:
@@ -116,6 +118,9 @@ class Run:
     def sync(self) -> None:
         self._journal.sync()
 
+    def usage(self) -> dict[str, float]:
+        return self._watch.gpu_utilisation()
+
     def stop_requested(self) -> int:
         return stop_requested()
 
@@ -139,6 +144,8 @@ class Run:
                 lock.release(self.folder, self._lock)
         self._shipper = Kept() if store.offline() else Shipper(self._journal, position)
         self._shipper.start()
+        self._watch = Watch(self._journal)
+        self._watch.start()
         try:
             self._describe()
             if self.opening.parent is None:
@@ -152,6 +159,7 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         status, tags = outcome(error)
+        self._watch.finish()
         patience, longest = (STOPPED_PATIENCE,) * 2 if status == "KILLED" else (PATIENCE, LONGEST)
         try:
             full = self._end(status, tags)

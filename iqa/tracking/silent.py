@@ -51,6 +51,10 @@ class Silent:
     def sync(self) -> None:
         """What was written so far survives a power failure; goes before every checkpoint."""
 
+    def usage(self) -> dict[str, float]:
+        """How busy the GPUs were on average so far, as a cost; nothing where there are none."""
+        return {}
+
     def stop_requested(self) -> int:
         """The number of the signal that asked to stop, 0 if none did."""
         return stop_requested()
