@@ -7,7 +7,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import DEADLINE_EXCEEDED, TEMPORARILY_UNAVAILABLE
 
 from iqa import tracking
-from iqa.tracking import patience, signals, store, syncing
+from iqa.tracking import answering, patience, signals, store, syncing
 from iqa.tracking.patience import patient
 
 GONE = MlflowException("API request failed with exception: connection refused")
@@ -22,7 +22,7 @@ OUTAGES = [
     GONE,
     MlflowException("the database is gone", error_code=TEMPORARILY_UNAVAILABLE),
     MlflowException("a gateway's 504", error_code=DEADLINE_EXCEEDED),
-    store.Away("The tracking store at http://h does not answer"),
+    answering.Away("The tracking store at http://h does not answer"),
     ConnectionResetError("reset by peer"),
 ]
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from iqa.tracking import refusing, store
+from iqa.tracking import answering, refusing, store
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 SERVERS = ("http", "https")
@@ -31,7 +31,7 @@ def condition() -> tuple[str, str]:
     if store.offline():
         return f"{store.shown(address)} is not asked: IQA_OFFLINE is set; `iqa sync` sends everything later", ""
     try:
-        store.probe(address)
+        answering.probe(address)
         kind = urlsplit(address).scheme.split("+")[0]
         if kind in SERVERS:
             return _server(address), ""
@@ -68,7 +68,8 @@ def _file(address: str) -> str:
     file = store.file_of(address)
     if not file.is_file():
         return f"{file} is made on first use"
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=store.PATIENCE)) as database:
+    address = f"{file.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True, timeout=answering.PATIENCE)) as database:
         tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
         count = database.execute("select count(*) from runs").fetchone()[0] if "runs" in tables else 0
     return f"{file}, {count:,} runs"
@@ -96,10 +97,10 @@ def _ask(address: str, path: str) -> tuple[int, str]:
         headers = {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
     if place.scheme == "https":
         made: http.client.HTTPConnection = http.client.HTTPSConnection(
-            place.hostname or "", place.port, timeout=store.PATIENCE, context=ssl.create_default_context()
+            place.hostname or "", place.port, timeout=answering.PATIENCE, context=ssl.create_default_context()
         )
     else:
-        made = http.client.HTTPConnection(place.hostname or "", place.port, timeout=store.PATIENCE)
+        made = http.client.HTTPConnection(place.hostname or "", place.port, timeout=answering.PATIENCE)
     with closing(made):
         made.request("GET", f"{place.path.rstrip('/')}{path}", headers=headers)
         answer = made.getresponse()

@@ -6,15 +6,12 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from iqa.tracking import store
+from iqa.tracking import answering, store
 from iqa.tracking.signals import stop_if_asked
 
 OUTAGE = 600.0  # seconds that it may be away
 PAUSES = (0.5, 10.0)  # seconds between two attempts: the first, the longest
 STORE = "The tracking store"
-PASSING = (  # MLflow's codes for what is no answer to what was asked, a gateway's among them
-    *("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"),
-)
 
 logger = logging.getLogger("iqa")
 Answer = TypeVar("Answer")
@@ -92,8 +89,8 @@ def passing(error: BaseException | None) -> str:
     code = getattr(error, "error_code", "")
     status = getattr(error, "response", None) or {}  # of an object store
     told_us = (
-        isinstance(error, store.StoreError) and type(error) is not store.Away,
-        code and code not in PASSING,
+        isinstance(error, store.StoreError) and type(error) is not answering.Away,
+        code and code not in answering.AILING,
         isinstance(error, OSError) and error.filename is not None,  # of this machine's disk
         isinstance(status, dict) and 400 <= status.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) < 500,
     )

@@ -1,17 +1,16 @@
-"""The tracking store: where it is, whether it answers, and the runs that MLflow itself made."""
+"""The tracking store: where it is, its client, and the runs that MLflow itself made."""
 
 import getpass
-import http.client
 import logging
 import os
 import re
-import socket
-import ssl
 import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from iqa.tracking.answering import StoreError, first_answer, probe, shown
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -19,11 +18,9 @@ if TYPE_CHECKING:
 
 PREFIX = "cfg."  # of our params: `mlflow run` has logged the raw -P strings under the bare names
 SET_ANEW = ("iqa.reason", "iqa.stopped")  # tags of how an attempt ended, which the next one clears
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 OURS, MARK = "iqa", "iqa.journal"  # our experiment; the tag with the id of a run's journal
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` shows a store that is no server
 TRAINING = "workflowType=machine_learning"  # without it MLflow's pages open for language models, with no runs in sight
-PATIENCE = 5.0  # seconds for a connection
 SWITCHES = {  # of MLflow, unless the user has set them
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves the machine unasked
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -33,14 +30,6 @@ SWITCHES = {  # of MLflow, unless the user has set them
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-
-
-class StoreError(ValueError):
-    """The store does not answer, or does not have what was asked for."""
-
-
-class Away(StoreError):
-    """Nothing answers at the store's address."""
 
 
 def uri() -> str:
@@ -97,45 +86,6 @@ def troubles() -> tuple[type[Exception], ...]:
         *more,
         *((transfers.Boto3Error,) if transfers else ()),
     )
-
-
-def probe(address: str) -> None:
-    """Raise StoreError unless a server at this address takes a connection; a file needs its folder."""
-    parts = urlsplit(address)
-    port = PORTS.get(parts.scheme.split("+")[0])
-    if port is None or not parts.hostname:
-        return
-    try:
-        if parts.scheme in ("http", "https"):
-            _knock(parts.scheme, parts.hostname, parts.port or port, f"{parts.path.rstrip('/')}/health")
-        else:
-            socket.create_connection((parts.hostname, parts.port or port), timeout=PATIENCE).close()
-    except (OSError, http.client.HTTPException) as error:
-        raise Away(
-            f"The tracking store at {shown(address)} does not answer ({error}): start it, set MLFLOW_TRACKING_URI, "
-            "or go on without it with offline=true and send everything later with `iqa sync`."
-        ) from None
-
-
-def _knock(scheme: str, host: str, port: int, path: str) -> None:
-    """Any answer but a server's own error will do; nothing secret is sent, so certificates are left to the client."""
-    made: http.client.HTTPConnection = (
-        http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=ssl._create_unverified_context())
-        if scheme == "https"
-        else http.client.HTTPConnection(host, port, timeout=PATIENCE)
-    )
-    try:
-        made.request("GET", path)
-        status = made.getresponse().status
-    finally:
-        made.close()
-    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise OSError(f"it says {status}")
-
-
-def shown(address: str) -> str:
-    """A store's address without its password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", address)
 
 
 def experiment_id(name: str) -> str:
@@ -265,7 +215,9 @@ def _client(address: str) -> "MlflowClient":
     for noisy in ("mlflow.store.db.utils", "mlflow.pyfunc", "urllib3.connectionpool"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     if not address.startswith("sqlite:"):
-        return MlflowClient(tracking_uri=address)
+        made = MlflowClient(tracking_uri=address)
+        first_answer(made, address)
+        return made
     database = file_of(address)
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{database}.lock"):  # two processes that create the tables at once both fail
