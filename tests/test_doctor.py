@@ -9,7 +9,7 @@ import pytest
 
 from entrypoints import doctor as command
 from iqa import doctor, machine
-from iqa.tracking import condition, store
+from iqa.tracking import answering, condition
 
 ITEMS = ["iqa", "torch", "device", "cores", "pretrain", "finetune", "store", "studies", "data", "runs", "cache"]
 
@@ -23,7 +23,7 @@ def place(home, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/none.db")
-    monkeypatch.setattr(store, "PATIENCE", 0.5)
+    monkeypatch.setattr(answering, "PATIENCE", 0.5)
     return home
 
 

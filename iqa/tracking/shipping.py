@@ -13,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from iqa import disk, instants
-from iqa.tracking import store
+from iqa.tracking import answering, store
 from iqa.tracking.journal import Entry, Journal
 from iqa.tracking.sending import METRICS, PAIRS, Sender
 from iqa.tracking.signals import stop_requested
@@ -113,7 +113,7 @@ class Shipper:
     def _attempt(self) -> bool:
         try:
             if self.trouble:
-                store.probe(store.uri())
+                answering.probe(store.uri())
             self._heartbeat()
             ship(self.journal, self.position)
         except store.troubles() as error:

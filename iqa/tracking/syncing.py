@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from iqa.tracking import folders, joining, lock, store
+from iqa.tracking import answering, folders, joining, lock, store
 from iqa.tracking.journal import NAME, Journal, JournalError
 from iqa.tracking.patience import STORE, StillAway, passing, persist
 from iqa.tracking.shipping import Position, pending, ship
@@ -46,7 +46,7 @@ def sync(folder: Path) -> int:
         if not waiting:
             return 0
         try:
-            store.probe(store.uri())
+            answering.probe(store.uri())
             _joined(journal, position)
             ship(journal, position)
             return waiting
