@@ -252,7 +252,28 @@ def test_costs_are_computed_from_the_runs_and_sizes_from_the_manifests(store):
     assert float(times[0]["Time mean"]) == pytest.approx(0.01)
     assert float(times[0]["Elapsed mean"]) == pytest.approx(1 / 60)
     assert plain(cost.time_table(store.evidence()).rows[0][1]) == "36.0 ± 0.0 s"
-    assert plain(cost.size_table(store.evidence()).rows[0][1]) == "12.3 MB"
+    assert plain(cost.size_table(store.evidence()).rows[0][2]) == "12.3 MB"
+
+
+def test_parameters_are_those_that_the_runs_counted(store):
+    counted = {
+        "pretrain": {"parameters/encoder": 3.4e6},
+        "finetune": {"parameters/encoder": 3.4e6, "parameters/head": 5e5},
+    }
+    for stage, metrics in counted.items():
+        store.run(stage, "pretrained", 0).metrics.update(metrics)
+    told = {plain(row[0]): plain(row[1]) for row in cost.size_table(store.evidence()).rows}
+    assert told == {
+        "encoder, Quality": "3.40 M",
+        "model, ImageNet": "–",  # its run is from before they were counted
+        "model, Quality": "3.90 M (encoder 3.40 M, head 0.50 M)",
+    }
+
+
+def test_an_encoder_that_the_config_left_to_the_weights_is_named_as_the_run_named_it(store):
+    for row in store.rows:
+        row.tags["encoder"] = "resnet50"
+    assert "Model: resnet50" in words(setup.methodology(store.evidence()))
 
 
 def test_machine_and_packages_come_from_what_the_runs_left(store):

@@ -40,6 +40,9 @@ def test_pretraining_yields_a_record_an_epoch_and_leaves_an_encoder(photos, tmp_
     assert {"train/loss", "train/consistency", "train/ranking", "val/ordering", "val/score_spread"} <= records[0].keys()
     assert {f"val/ordering/{family}" for family in ("jpeg", "brighten", "darken")} <= records[0].keys()
     assert ("final/ordering", 2) in run.values and ("cost/hours", 2) in run.values
+    tensors = weights(folder, "encoder")
+    learned = [t.numel() for name, t in tensors.items() if t.is_floating_point() and "running_" not in name]
+    assert run.values[("parameters/encoder", 2)] == sum(learned)
     assert encoders.build("", str(folder)).loaded["missing"] == 0
 
 

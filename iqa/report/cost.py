@@ -43,18 +43,32 @@ def time_table(evidence: Evidence) -> Table:
 
 
 def size_table(evidence: Evidence) -> Table:
-    """Bytes of the weights that each arm's first model and encoder occupy, as their manifests state them."""
+    """Parameters and bytes of each arm's first encoder and model, as their runs and manifests state them."""
     rows = []
     for stage, artifact in (("pretrain", "encoder"), ("finetune", "model")):
         for arm in evidence.pretrained if stage == "pretrain" else evidence.arms:
             found = evidence.runs(stage, arm)
-            cell: Cell = (_size(evidence, found[0], artifact),) if found else tuple(evidence.missing(stage, arm)[:1])
-            rows.append((say(f"{artifact}, {evidence.title(arm)}"), cell))
+            missing = tuple(evidence.missing(stage, arm)[:1])
+            size: Cell = (_size(evidence, found[0], artifact),) if found else missing
+            parameters = _parameters(found[0]) if found else say("–")
+            rows.append((say(f"{artifact}, {evidence.title(arm)}"), parameters, size))
     caption = say(
-        "Weights on disk, as the artifact's manifest states them: the encoder that pretraining hands on, and the "
-        "whole model with its head."
+        "The encoder that pretraining hands on, and the whole model with its head; of the weights on disk, what the "
+        "artifact's manifest states."
     )
-    return Table("size", caption, ("Artifact", "Size"), tuple(rows))
+    return Table("size", caption, ("Artifact", "Parameters", "Size on disk"), tuple(rows))
+
+
+def _parameters(row: Row) -> Cell:
+    """How many a run's artifact has; of a model also in which part. An empty cell where a run did not count them."""
+    encoder, head = (row.metrics.get(f"parameters/{part}") for part in ("encoder", "head"))
+    if encoder is None:
+        return say("–")
+    if head is None:
+        return (Number((encoder,), "{0:.2f} M", (row.run_id,), "parameters/encoder", scale=1e-6),)
+    counts, parts = (encoder, head, encoder + head), ("encoder", "head", "whole")
+    template = "{2:.2f} M (encoder {0:.2f} M, head {1:.2f} M)"
+    return (Number(counts, template, (row.run_id,), "parameters/encoder, parameters/head", parts, 1e-6),)
 
 
 def _size(evidence: Evidence, row: Row, artifact: str) -> Number | Undefined:

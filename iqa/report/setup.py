@@ -24,6 +24,7 @@ METHOD = {  # lines of the original experiment's description → fields of the r
         "Early stopping: patience": ("optim.patience",),
     },
 }
+NAMED = {"model.encoder": "encoder"}  # field that may be empty → the tag that says what it came to
 MOST = 10  # different values in a line
 MACHINE = "machine."  # prefix of the tags in which a run says what it ran on
 ENVIRONMENT = "provenance/environment.txt"  # of a run: interpreter, platform, every package
@@ -131,7 +132,7 @@ def _value(evidence: Evidence, stage: str, arm: str, keys: Sequence[str]) -> Cel
 
 def _said(row: Row, keys: Sequence[str]) -> str:
     """The fields' values in one run, the empty ones left out."""
-    values = [str(row.params[key]) for key in keys if key in row.params]
+    values = [str(row.params[key] or row.tags.get(NAMED.get(key, ""), "")) for key in keys if key in row.params]
     if not values:
         return "not recorded"
     return " ".join(filter(None, (_readable(value) for value in values))) or "(empty)"

@@ -23,7 +23,7 @@ from iqa.stages import lineage, looking, pacing, probing, showing
 from iqa.stages.pacing import Pace
 from iqa.stages.scoring import correlations, predict, report_set
 from iqa.stages.state import State, resume
-from iqa.stages.training import Course, Epoch, costs, described, epochs, loaded, prepare, scaled
+from iqa.stages.training import Course, Epoch, costs, counted, described, epochs, loaded, prepare, scaled
 
 logger = logging.getLogger("iqa")
 SERVED = Path(iqa.__file__).with_name("served.py")  # the code that the registered model is loaded from
@@ -44,6 +44,7 @@ def finetune(config: FinetuneConfig, run: Any) -> Iterator[dict[str, float]]:
     if len(parts["validation"]):
         run.dataset(manifest.name, parts["validation"].digest, str(manifest.root), "validation", about)
     model = machine.channels_last(build(config), device)
+    run.tags({"encoder": model.encoder.name})  # the config may leave it to the weights
     state = State(model, optimizer_of(model, config))
     resume(state, run, device, partial(best_kept, run.folder))
     if state.step == 0 and len(parts["validation"]) and distributed.leads():
@@ -245,6 +246,7 @@ def finish(
     kept = {"best/val_srcc": "best_srcc", "best/val_plcc": "best_plcc", "final/val_srcc": "last_srcc"}
     best = {name: own[key] for name, key in kept.items() if key in own}
     run.metrics({"best/epoch": own["best_epoch"]} | best, state.epoch)
+    run.metrics(counted(encoder=model.encoder, head=model.head), state.epoch)
     instants.reached("best-metric")
     origin = {
         "run": run.run_id,

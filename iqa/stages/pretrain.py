@@ -30,7 +30,7 @@ from iqa.randomness import generator, sub_seed
 from iqa.stages import diagnostics, lineage, pacing
 from iqa.stages.pacing import Pace
 from iqa.stages.state import State, resume
-from iqa.stages.training import Course, Epoch, costs, described, epochs, loaded, prepare, scaled
+from iqa.stages.training import Course, Epoch, costs, counted, described, epochs, loaded, prepare, scaled
 
 FORWARD = 128  # crops at once where nothing is kept for a backward pass
 
@@ -48,6 +48,7 @@ def pretrain(config: PretrainConfig, run: Any) -> Iterator[dict[str, float]]:
     manifest = loaded(config.data, config.degrade.crop, "train", "validation")
     train, validation = manifest.part("train").references(), manifest.part("validation").references()
     run.dataset(manifest.name, train.digest, str(manifest.root), "pretraining", described(manifest))
+    run.tags({"encoder": model.encoder.name})  # the config may leave it to the weights
     per_epoch = batches.steps_per_epoch(len(train), config.optim.batch_size)
     groups = {"pretraining": (model.parameters(), config.optim.lr)}
     state = State(model, optim.adamw(groups, config.optim.weight_decay), own={"curve": []})
@@ -207,5 +208,6 @@ def leave(model: Model, state: State, config: PretrainConfig, run: Any, data: di
     origin = {"run": run.run_id, "cell": run.cell} | data
     checkpoint.write(run.folder / "encoder", tree | {"origin": origin}, kind="encoder")
     run.artifact(run.folder / "encoder", "encoder")
+    run.metrics(counted(encoder=model.encoder), state.epoch)
     if state.own["curve"]:
         run.artifact(diagnostics.write(run.folder / "figures", state.own["curve"]), "figures")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from iqa import batches, checkpoint, datasets, distributed, instants, machine, tracking
 from iqa.config import Compute, Data
@@ -184,6 +185,11 @@ def costs(run: Any, began: float, device: torch.device) -> dict[str, float]:
     hours = (run.worked_before + time.monotonic() - began) / 3600
     of_gpus = {"cost/gpu_hours": hours * distributed.world()} if device.type == "cuda" else {}  # each has one
     return {"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)} | of_gpus | run.usage()
+
+
+def counted(**parts: nn.Module) -> dict[str, float]:
+    """Metrics: how many parameters each part of a model has, frozen ones included."""
+    return {f"parameters/{name}": float(sum(p.numel() for p in part.parameters())) for name, part in parts.items()}
 
 
 def scaled(terms: Terms, share: float) -> Terms:
