@@ -89,3 +89,22 @@ def test_a_spread_over_seeds_is_one_of_the_seeds_means_over_their_folds(store):
     }
     for name, number in shown.items():
         assert number.values == wanted and "over 2 seeds" in number.what and len(number.runs) == 4, name
+
+
+def test_the_images_of_a_seed_are_those_of_all_its_folds_and_of_one_re_split(store):
+    told = resplit(store, 2) | {"seeds": [0]}
+    ((_, *_, apart),) = results.further_table(store.evidence(**told)).rows[:1]
+    ((_, *_, together),) = results.further_table(store.evidence(**told | {"resplit": None})).rows[:1]
+    assert (plain(apart), plain(together)) == ("24", "48")
+    captions = [plain(results.main_table(store.evidence(**told | {"resplit": of})).caption) for of in ([80, 20], None)]
+    assert "mean of its 2 re-splits" in captions[0] and "mean of its 2 folds" in captions[1]
+
+
+def test_epochs_say_on_how_many_crops_they_rest_where_the_results_rest_on_others(store):
+    for row in store.rows:
+        row.params.update({"crops.validation": "1", "crops.grid": "3"})
+    (said,) = training.crops(store.evidence())
+    assert "rest on 1 crop of an image, the results on 9" in plain(said.parts)
+    for row in store.rows:
+        row.params["crops.validation"] = "9"
+    assert training.crops(store.evidence()) == ()

@@ -11,7 +11,7 @@ import pytest
 from report_toy import EXPERIMENT, Store, make
 
 from iqa import report, statistics
-from iqa.report import claims, composing, cost, provenance, results, setup, training, verdicts
+from iqa.report import ceiling, claims, composing, cost, provenance, results, setup, training, verdicts
 from iqa.report.document import Section, Table, Undefined, plain, table_csv, walk
 
 
@@ -301,7 +301,7 @@ def test_the_rater_ceiling_stands_beside_the_share_of_it_that_is_attained(store)
     for row in store.rows:
         if row.tags["stage"] == "finetune":
             row.metrics["test/sample/ceiling/srcc"] = 0.9
-    found = lines(results.ceiling(store.evidence()))[0]
+    found = lines(ceiling.ceiling(store.evidence()))[0]
     logged = [store.run("finetune", "baseline", seed).metrics["test/sample/srcc"] for seed in (0, 1, 2)]
     assert float(found["Ceiling mean"]) == 0.9
     assert float(found["Attained mean"]) == pytest.approx(np.mean(logged) / 0.9)
@@ -309,4 +309,4 @@ def test_the_rater_ceiling_stands_beside_the_share_of_it_that_is_attained(store)
 
 
 def test_a_set_without_votes_has_no_ceiling_and_that_is_said(store):
-    assert "sample does not tell its raters' votes" in plain(results.ceiling(store.evidence()).parts)
+    assert "sample does not tell its raters' votes" in plain(ceiling.ceiling(store.evidence()).parts)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from iqa import statistics
+from iqa.report.ceiling import ceiling
 from iqa.report.claims import Comparison, delta_srcc, mismatch, over_folds, sentence
 from iqa.report.document import Cell, Number, Paragraph, Quoted, Section, Table, Text, Undefined, say, slug
 from iqa.report.evidence import Evidence, by_seed, count, duration, mean, one, spread, tested
@@ -40,11 +41,16 @@ def main_table(evidence: Evidence, quoted: bool = True) -> Table:
     rows += [_quoted_row(name, numbers[TRAINED_ON], source) for name, (numbers, source) in PEERS.items()]
     comparable = "." if evidence.own == TRAINED_ON else f", and not comparable with {evidence.own}."
     caption = say(
-        f"Mean ± standard deviation over seeds on the test part of {evidence.own}; the interval is for the arm's mean "
-        "SRCC, over seeds and units. Training time: pretraining + fine-tuning of one seed. Quoted rows are published "
-        f"numbers for KonIQ-10k, not re-run{comparable}"
+        f"Mean ± standard deviation over seeds on the test part of {evidence.own}{_of_folds(evidence)}; the interval "
+        "is for the arm's mean SRCC, over seeds and units. Training time: pretraining + fine-tuning of one seed. "
+        f"Quoted rows are published numbers for KonIQ-10k, not re-run{comparable}"
     )
     return Table("main", caption, MAIN, tuple(rows), stack=True)
+
+
+def _of_folds(evidence: Evidence) -> str:
+    parts = "re-splits" if evidence.resplit else "folds"
+    return f", a seed's value being the mean of its {len(evidence.folds)} {parts}" if len(evidence.folds) > 1 else ""
 
 
 def further_table(evidence: Evidence) -> Table:
@@ -62,39 +68,16 @@ def further_table(evidence: Evidence) -> Table:
     return Table("further", caption, ("Model", *FURTHER.values(), "Images"), rows, stack=True)
 
 
-def ceiling(evidence: Evidence) -> Table | Paragraph:
-    """What another panel of the same raters would reach on the test part, and the share of it that an arm reaches."""
-    key = tested(evidence.own, "ceiling/srcc")
-    runs = {arm: evidence.runs("finetune", arm) for arm in evidence.arms}
-    if not any(key in row.metrics for rows in runs.values() for row in rows):
-        why = f"Rater ceiling: {evidence.own} does not tell its raters' votes, so what another panel would reach"
-        return Paragraph(say(f"{why} is not known."), "note")
-    rows = tuple(
-        (say(evidence.title(arm)), mean(evidence, "finetune", arm, key), *_attained(evidence, arm)) for arm in runs
-    )
-    caption = say(
-        "The rater ceiling: SRCC with the published scores of panels that are drawn anew from each test image's own "
-        "votes. It is a little optimistic, since the accidents of these votes count as quality. Attained: the mean "
-        "over seeds of SRCC / ceiling."
-    )
-    return Table("ceiling", caption, ("Model", "Ceiling", "Attained"), rows)
-
-
-def _attained(evidence: Evidence, arm: str) -> tuple[Cell]:
-    rows = evidence.runs("finetune", arm)
-    pairs = [[row.metrics.get(tested(evidence.own, key), np.nan) for key in ("srcc", "ceiling/srcc")] for row in rows]
-    if not rows or not np.isfinite(pairs).all():
-        return (mean(evidence, "finetune", arm, tested(evidence.own, "srcc")),)
-    shares = by_seed([srcc / best for srcc, best in pairs], rows)
-    what = f"{tested(evidence.own, 'srcc')} / {tested(evidence.own, 'ceiling/srcc')}"
-    return ((spread(shares, rows, what, 1, (100.0, " %")),),)
-
-
 def images(evidence: Evidence, arm: str) -> Cell:
-    """How many images the arm was tested on: one number where its seeds agree."""
+    """How many images a seed of the arm was tested on, in all of its folds: one number where the seeds agree."""
     rows, key = evidence.runs("finetune", arm), tested(evidence.own, "n")
-    counts = {row.metrics.get(key) for row in rows}
-    return (one(evidence, rows[0], key, "{0:.0f}"),) if len(counts) == 1 else mean(evidence, "finetune", arm, key, 1)
+    told = [row for row in rows if row.metrics.get(key)]
+    if not rows or len(told) < len(rows):
+        return mean(evidence, "finetune", arm, key, 1)
+    folds = 1 if evidence.resplit else len(evidence.folds)  # re-splits share images
+    counts = [folds * count for count in by_seed([row.metrics[key] for row in rows], rows)]
+    what = f"{key}, all {folds} folds of a seed" if folds > 1 else key
+    return (spread(sorted(set(counts)), rows, what, 0),)
 
 
 def cross_table(evidence: Evidence) -> Table:

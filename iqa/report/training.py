@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from iqa.report.document import Cell, Section, Table, Text, say, slug
+from iqa.report.document import Cell, Paragraph, Section, Table, Text, say, slug
 from iqa.report.evidence import Evidence, Row, by_seed, count, mean, spread, tested
 from iqa.report.figures import finetuning, finite, over, pretraining
 
@@ -29,7 +29,7 @@ def training(evidence: Evidence) -> Section:
         tested(own, "epoch_plcc"): "Test PLCC",
     }
     tables = [epochs(evidence, "finetune", arm, keys) for arm in evidence.arms]
-    parts.append(Section("Fine-tuning stage", (finetuning(evidence), *tables, selected(evidence))))
+    parts.append(Section("Fine-tuning stage", (*crops(evidence), finetuning(evidence), *tables, selected(evidence))))
     return Section("Training curves", (), tuple(parts))
 
 
@@ -48,6 +48,17 @@ def epochs(evidence: Evidence, stage: str, arm: str, keys: dict[str, str]) -> Ta
     of = f", mean over {len(rows)} {what}" if len(rows) > 1 else ""
     caption = say(Text(evidence.title(arm), strong=True), f": {stage} per epoch{of}.")
     return Table(f"epochs-{stage}-{slug(arm)}", caption, ("Epoch", *keys.values()), lines, fold=len(lines) > 12)
+
+
+def crops(evidence: Evidence) -> tuple[Paragraph, ...]:
+    """What an epoch's values see of an image, where that is less than what the results see."""
+    rows = [row for arm in evidence.arms for row in evidence.runs("finetune", arm)]
+    seen = {(int(row.params.get("crops.validation", 0)), int(row.params.get("crops.grid", 0)) ** 2) for row in rows}
+    if len(seen) != 1 or len(set(*seen)) == 1:
+        return ()
+    ((few, many),) = seen
+    told = Text(f"{few} crop{'s' * (few > 1)} of an image, the results on {many}", tuple(row.run_id for row in rows))
+    return (Paragraph(say("Validation and test values of an epoch rest on ", told, ": they are not the same number.")),)
 
 
 def selected(evidence: Evidence) -> Table:
