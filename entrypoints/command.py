@@ -253,6 +253,9 @@ def announce(report: Any, outcome: Any) -> None:
     print(f"report: {report.folder / 'report.html'}")
     if models:
         print(f"compare the arms: {tracking.compare_url(models, ['val/srcc'], outcome.runs.row)}")
+    if outcome.done and not tracking.offline():
+        rows = [outcome.runs.row(result.run_id) for result in outcome.done.values()]
+        print(f"its runs with their results: {tracking.table_url(outcome.cells[0].tags['experiment'], rows)}")
 
 
 def filled(name: str, settings: Any) -> Any:

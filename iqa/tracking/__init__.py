@@ -3,7 +3,8 @@
 A run is a folder with a journal; everything is written there first and shipped to the tracking store in the
 background, or later by sync. See journal (the format), run (opening, the verbs, ending), joining, adoption (of what
 others began), shipping, sending, patience (while the store is away), serving and champion (the registered model),
-syncing, reading, snapshot (many runs at once), local, folders, store, refusing, lock, signals, provenance.
+syncing, reading, table (MLflow's, with columns), snapshot (many runs at once), local, folders, store, answering,
+refusing, lock, signals, system (how busy the machine is), provenance.
 """
 
 from iqa.tracking.adoption import abandon, adopt, stand_in
@@ -30,6 +31,7 @@ from iqa.tracking.snapshot import Snapshot
 from iqa.tracking.stale import reap
 from iqa.tracking.store import StoreError, offline, reach, troubles
 from iqa.tracking.syncing import Unshipped, copied, gone, sync, sync_all, sync_patiently, unsent
+from iqa.tracking.table import table_url
 
 __all__ = [
     "Busy",
@@ -76,6 +78,7 @@ __all__ = [
     "sync",
     "sync_all",
     "sync_patiently",
+    "table_url",
     "troubled",
     "troubles",
     "unsent",

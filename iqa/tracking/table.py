@@ -1,0 +1,34 @@
+"""MLflow's table of an experiment's runs with columns that say how they went.
+
+On its own the table shows dates and durations. MLflow's pages take a view of it from a tag of the experiment, as they
+leave one when somebody shares a view; the address names the tag.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from iqa.tracking import store
+from iqa.tracking.patience import patient
+from iqa.tracking.reading import RunRow
+
+VIEW = "mlflow.sharedViewState."
+TAGS = ("stage", "arm", "seed", "fold")
+METRICS = re.compile(r"best/(val_srcc|epoch)|final/ordering|test/[^/]+/srcc|cost/hours")
+
+
+@patient
+def table_url(name: str, rows: Sequence[RunRow]) -> str:
+    """The address of the table of the steps that the experiment `name` began, with what `rows` have of the columns."""
+    tags = [f"tags.`{tag}`" for tag in TAGS if any(tag in row.tags for row in rows)]
+    metrics = sorted({f"metrics.`{key}`" for row in rows for key in row.metrics if METRICS.fullmatch(key)})
+    view = {
+        "searchFilter": f"tags.experiment = '{name}' AND tags.arm LIKE '%'",  # whose parent would fold them away
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "selectedColumns": [*tags, *metrics],
+    }
+    experiment, key = rows[0].experiment_id, f"iqa-{name}"
+    store.client().set_experiment_tag(experiment, f"{VIEW}{key}", json.dumps(view))
+    return f"{store.ui()}/#/experiments/{experiment}/runs?viewStateShareKey={quote(key)}&{store.TRAINING}"
