@@ -32,7 +32,7 @@ def test_the_columns_are_the_tags_and_results_that_the_runs_have(home):
     assert address.endswith("viewStateShareKey=iqa-paper&workflowType=machine_learning")
     assert view(address)["selectedColumns"] == [
         *("tags.`stage`", "tags.`arm`", "tags.`seed`"),
-        *("metrics.`cost/hours`", "metrics.`final/ordering`", "metrics.`test/koniq/srcc`"),
+        *("metrics.`final/ordering`", "metrics.`test/koniq/srcc`"),
     ]
 
 

@@ -15,7 +15,7 @@ from iqa.tracking.reading import RunRow
 
 VIEW = "mlflow.sharedViewState."
 TAGS = ("stage", "arm", "seed", "fold")
-METRICS = re.compile(r"best/(val_srcc|epoch)|final/ordering|test/[^/]+/srcc|cost/hours")
+METRICS = re.compile(r"best/(val_srcc|epoch)|final/ordering|test/[^/]+/srcc")
 
 
 @patient
@@ -24,9 +24,9 @@ def table_url(name: str, rows: Sequence[RunRow]) -> str:
     tags = [f"tags.`{tag}`" for tag in TAGS if any(tag in row.tags for row in rows)]
     metrics = sorted({f"metrics.`{key}`" for row in rows for key in row.metrics if METRICS.fullmatch(key)})
     view = {
-        "searchFilter": f"tags.experiment = '{name}' AND tags.arm LIKE '%'",  # whose parent would fold them away
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
+        "searchFilter": f"tags.experiment = '{name}' AND tags.arm LIKE '%'",
+        "orderByKey": "tags.`mlflow.runName`",  # by time, the page folds them away below their parent
+        "orderByAsc": True,
         "selectedColumns": [*tags, *metrics],
     }
     experiment, key = rows[0].experiment_id, f"iqa-{name}"
