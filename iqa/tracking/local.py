@@ -1,10 +1,11 @@
 """Reading runs back from their journals and folders on this disk, for where no tracking store is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iqa.tracking import folders, journal, store
+from iqa.tracking.sending import OF_RUN
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class RunRow:
     artifacts: str = ""
 
 
-def rows(status: str, tags: Mapping[str, str]) -> list[RunRow]:
-    """Those of this disk's runs that have this status (any if "") and these tags, newest first."""
+def rows(experiment: str = "", *, status: str = "", tags: Mapping[str, str] | None = None) -> list[RunRow]:
+    """Those of this disk's runs, whatever their experiment, that have this status and these tags, newest first."""
     found = {folder: told(folder) for folder in folders.every()}
     ids = {name: one.run_id for folder, one in found.items() for name in folders.names(folder)}
-    wanted = tags.items()
+    wanted = (tags or {}).items()
     kept = [
         replace(one, parent=ids.get(one.parent, one.parent))
         for one in found.values()
@@ -43,6 +44,11 @@ def rows(status: str, tags: Mapping[str, str]) -> list[RunRow]:
 def row(run_id: str) -> RunRow:
     """One run. Raises StoreError if no folder here is its."""
     return told(folder_of(run_id))
+
+
+def histories(run_ids: Sequence[str], key: str) -> dict[str, list[tuple[int, float]]]:
+    """`history` of many runs."""
+    return {run_id: history(run_id, key) for run_id in run_ids}
 
 
 def history(run_id: str, key: str) -> list[tuple[int, float]]:
@@ -64,10 +70,16 @@ def fetch(run_id: str, artifact_path: str) -> Path:
     raise store.StoreError(f"Run {run_id} in {folder} has no artifact '{artifact_path}': {has}.")
 
 
-def left_model(run_id: str) -> bool:
-    """Whether a run here left a LoggedModel, or is to leave one when it is sent."""
+def logged_model(run_id: str) -> str:
+    """What stands for the LoggedModel that a run here left, or is to leave when it is sent; "" if none."""
     folder = folders.find(run_id)
-    return folder is not None and any(entry["what"] == "model" for entry in journal.entries(folder))
+    left = folder is not None and any(entry["what"] == "model" for entry in journal.entries(folder))
+    return f"{OF_RUN}{run_id}" if left else ""
+
+
+def url(run_id: str) -> str:
+    """The address of a run's folder."""
+    return folder_of(run_id).absolute().as_uri()
 
 
 def folder_of(run_id: str) -> Path:

@@ -1,5 +1,6 @@
 """Reading back: runs as rows, a metric's history, artifacts, and the addresses of MLflow's pages."""
 
+import functools
 import gc
 import json
 import math
@@ -9,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from iqa import disk
@@ -20,9 +22,24 @@ from iqa.tracking.sending import OF_RUN
 
 LOCAL_SCHEMES = ("file", "")
 PAGE = 1000  # runs a query
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
 
-@patient
+def here(locally: Callable[Given, Answer]) -> Callable[[Callable[Given, Answer]], Callable[Given, Answer]]:
+    """A question to the store, asked patiently, that `locally` answers from this disk where no store is asked."""
+
+    def either(ask: Callable[Given, Answer]) -> Callable[Given, Answer]:
+        @functools.wraps(ask)
+        def asked(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
+            return locally(*args, **kwargs) if store.offline() else patient(ask)(*args, **kwargs)
+
+        return asked
+
+    return either
+
+
+@here(local.rows)
 def rows(experiment: str = store.OURS, *, status: str = "", tags: Mapping[str, str] | None = None) -> list[RunRow]:
     """Our runs, newest first; those with this status and these tags.
 
@@ -30,8 +47,6 @@ def rows(experiment: str = store.OURS, *, status: str = "", tags: Mapping[str, s
     offline, in the run folders of this disk. Left out are runs without the tag stage, such as the empty ones that
     `mlflow run` made to continue another.
     """
-    if store.offline():
-        return local.rows(status, tags or {})
     where = store.home_experiments(experiment)
     parts = ["tags.stage != ''", *([f"attributes.status = '{status}'"] if status else ())]
     query = " AND ".join([*parts, *(f"tags.`{name}` = '{value}'" for name, value in (tags or {}).items())])
@@ -49,28 +64,24 @@ def rows(experiment: str = store.OURS, *, status: str = "", tags: Mapping[str, s
     return found
 
 
-@patient
+@here(local.row)
 def row(run_id: str) -> RunRow:
     """One run. Raises StoreError if the store does not have it."""
-    if store.offline():
-        return local.row(run_id)
     run = store.known(run_id)
     if run is None:
         raise store.StoreError(f"{store.shown(store.uri())} has no run {run_id}: check the id and MLFLOW_TRACKING_URI.")
     return _row(run)
 
 
-@patient
+@here(local.history)
 def history(run_id: str, key: str) -> list[tuple[int, float]]:
     """Every (step, value) of a metric, by step."""
-    if store.offline():
-        return local.history(run_id, key)
     client = store.client()
     found = client.get_metric_history(run_id, key) or client.get_metric_history(row(run_id).run_id, key)
     return sorted((one.step, one.value) for one in found)
 
 
-@patient
+@here(local.histories)
 def histories(run_ids: Sequence[str], key: str) -> dict[str, list[tuple[int, float]]]:
     """`history` of many runs, in one question where the store is a database; a server's interface has none for it."""
     together = getattr(store.client()._tracking_client.store, "get_metric_history_bulk", None)
@@ -84,11 +95,9 @@ def histories(run_ids: Sequence[str], key: str) -> dict[str, list[tuple[int, flo
     return {run_id: sorted(curve) for run_id, curve in found.items()}
 
 
-@patient
+@here(local.fetch)
 def fetch(run_id: str, artifact_path: str) -> Path:
     """A run's artifact on this machine: the file or folder itself where it lies here, else a kept copy."""
-    if store.offline():
-        return local.fetch(run_id, artifact_path)
     found = row(run_id)
     return located(found.run_id, found.artifacts, artifact_path)
 
@@ -140,19 +149,16 @@ def best_model() -> tuple[str, str]:
     return f"{OF_RUN}{best.run_id}/model", said
 
 
-@patient
+@here(local.logged_model)
 def logged_model(run_id: str) -> str:
     """What stands for the LoggedModel that a run left, in `model_metrics`; "" if it left none."""
-    if store.offline():
-        return f"{OF_RUN}{run_id}" if local.left_model(run_id) else ""
     found = store.known(run_id) if run_id else None
     return found.data.tags.get("iqa.model", "") if found else ""
 
 
+@here(local.url)
 def url(run_id: str) -> str:
     """The page of a run; offline its folder."""
-    if store.offline():
-        return local.folder_of(run_id).absolute().as_uri()
     found = row(run_id)
     return store.page(found.experiment_id, found.run_id)
 
