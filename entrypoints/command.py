@@ -139,7 +139,7 @@ def ended(work: Callable[[], int | None]) -> int:
         return STOPPED + int(stop.signal)
     except tracking.Unshipped as late:
         print(late, file=sys.stderr)
-        return TRY_AGAIN
+        return late.exit_code
     except (ValueError, OSError) as error:
         if os.environ.get("IQA_TRACEBACK"):
             raise

@@ -28,6 +28,8 @@ NOTICED_BY: dict[str, tuple[Callable[..., Outcome], tuple[Any, ...]]] = {
     "divergence": (troubles.diverged, ("pretrain",)),
     "tidying up": (disks.limited, ("pretrain", 0.5)),
     "strict loading": (mismatch.encoder, ("missing",)),
+    "comparing with the config": (mismatch.another_config, ()),
+    "exit code 75": (outages.at_end, ("pretrain",)),
     "what a checkpoint presupposes": (damage.presupposed, ("pretrain", "journal")),
     "whole lines": (damage.amid_journal, ("pretrain",)),
     "status": (stops.command, ("finetune", SEED, 1)),

@@ -56,9 +56,9 @@ def encoder(home: Home, name: str, change: str, without: str = "") -> Outcome:
         return refused(place, code, expected), ""
 
 
-def another_config(home: Home, name: str) -> Outcome:
+def another_config(home: Home, name: str, without: str = "") -> Outcome:
     """A run's folder holds the checkpoint of a run with another head."""
-    with Place(home, name) as place:
+    with Place(home, name, without) as place:
         place.finish("finetune", kill_at="epoch-end:1")
         checkpoints = place.run_folder() / "checkpoints"
         shutil.move(checkpoints, place.folder / "other")
