@@ -74,7 +74,7 @@ def test_a_memory_in_which_a_digit_changed_is_forgotten(root):
     assert contents.look(root, ["0.png"]) == first
 
 
-@pytest.mark.parametrize("part", ["digests", "manifests", "pixels/v2-native"])
+@pytest.mark.parametrize("part", ["digests", "manifests", "pixels/v3-native"])
 def test_a_part_of_the_cache_that_cannot_be_written_says_so_too(root, part):
     (disk.cache_folder() / part).parent.mkdir(parents=True, exist_ok=True)
     (disk.cache_folder() / part).write_text("a file where a folder should be")

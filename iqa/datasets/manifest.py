@@ -81,7 +81,7 @@ class Manifest:
 
     @functools.cached_property
     def _sound(self) -> "set[pixels.Place]":
-        """Places that were looked through: once is enough, since reading costs less than the CRC-32."""
+        """Places that were looked through: once is enough, since a checksum reads whole pictures, a crop a part."""
         return set()
 
     @functools.cached_property

@@ -1,8 +1,8 @@
 """Decoded pictures of one size in memory-mapped files: written once at the speed of decoding, read without it.
 
 $IQA_CACHE/pixels/SIZE-FILTER/ holds two files a data set: NAME.pixels has (3, H, W) uint8 after one another,
-NAME.index a line a picture: the digest of its file, where it begins, height, width, CRC-32. A picture is found by
-its file's digest, so that what has changed since is decoded instead; so is what does not have its CRC-32 any more.
+NAME.index a line a picture: the digest of its file, where it begins, height, width, checksum (XXH3, 64 bits). A picture
+is found by its file's digest, so that what has changed since is decoded instead; so is what fails its checksum.
 """
 
 import functools
@@ -10,7 +10,6 @@ import logging
 import mmap
 import os
 import re
-import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,15 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import xxhash
 from torch import Tensor
 
 from iqa import disk, images, machine
 
-VERSION = 2  # of the two files' layout
+VERSION = 3  # of the two files' layout
 AT_ONCE = 64  # pictures between two syncs: what a kill costs at most
 LINE = re.compile(
-    rb"(([0-9a-f]{64}) (0|[1-9]\d*) ([1-9]\d*) ([1-9]\d*)) ([0-9a-f]{8})\n"
-)  # digest, offset, height, width, CRC-32
+    rb"(([0-9a-f]{64}) (0|[1-9]\d*) ([1-9]\d*) ([1-9]\d*)) ([0-9a-f]{16})\n"
+)  # digest, offset, height, width, checksum
 
 logger = logging.getLogger("iqa")
 
@@ -40,8 +40,8 @@ class Place:
     offset: int
     height: int
     width: int
-    crc: int
-    key: bytes  # the line of the index up to the CRC-32, which covers it too
+    checksum: int
+    key: bytes  # the line of the index up to the checksum, which covers it too
 
     @property
     def end(self) -> int:
@@ -61,7 +61,7 @@ class Place:
             pixels = self.read()
         except (OSError, ValueError):  # ValueError: a mapping beyond the file's end
             return None
-        return pixels if known or _crc(self.key, pixels.numpy()) == self.crc else None
+        return pixels if known or _checksum(self.key, pixels.numpy()) == self.checksum else None
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,11 @@ def tell_damaged(file: Path) -> None:
     logger.warning("pixels in %s are damaged, their pictures are decoded: delete %s and prepare again", file, index)
 
 
-def _crc(key: bytes, pixels: Any) -> int:
-    """CRC-32 of a picture's line and then its pixels."""
-    return zlib.crc32(pixels, zlib.crc32(key))
+def _checksum(key: bytes, pixels: Any) -> int:
+    """Of a picture's line and then its pixels; many times faster than a CRC-32, which took a third of the decoding."""
+    found = xxhash.xxh3_64(key)
+    found.update(pixels)
+    return found.intdigest()
 
 
 def _append(data: Path, index: Path, end: int, files: dict[str, Path], size: str, resample: str) -> int:
@@ -147,7 +149,7 @@ def _append(data: Path, index: Path, end: int, files: dict[str, Path], size: str
             if out.write(body) != body.nbytes:
                 raise OSError("no room for the whole picture")
             key = f"{digest} {end} {pixels.shape[1]} {pixels.shape[2]}"
-            lines.append(f"{key} {_crc(key.encode(), body):08x}\n")
+            lines.append(f"{key} {_checksum(key.encode(), body):016x}\n")
             end += pixels.numel()
             if len(lines) == AT_ONCE:
                 settled.result()
