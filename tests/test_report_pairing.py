@@ -1,5 +1,7 @@
 """Predictions of anybody against anybody's, and run against run."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -108,12 +110,33 @@ def test_an_image_named_twice_and_a_word_for_a_number_are_refused(files):
 def test_two_runs_differ_in_what_they_were_told_and_what_came_out(tmp_path):
     (tmp_path / "environment.txt").write_text("# python 3.11\nnumpy==2.4.6\n")
     shared = {"name": "x", "tags": {"git.commit": "c0ffee", "other": "1"}}
-    one = SimpleNamespace(run_id="1", params={"lr": "1", "seed": "0"}, metrics={"test/s/srcc": 0.5}, **shared)
-    other = SimpleNamespace(run_id="2", params={"lr": "2", "seed": "0"}, metrics={"test/s/srcc": 0.75}, **shared)
-    said = list(differing.differences(one, other, lambda run, path: tmp_path / "environment.txt"))
+    params = {"seed": "0", "data.name": "koniq"}
+    one = SimpleNamespace(
+        run_id="1", params=params | {"lr": "1"}, metrics={"test/s/srcc": 0.5, "system/x": 1.0}, **shared
+    )
+    params |= {"lr": "2", "data.name": "spaq"}
+    other = SimpleNamespace(run_id="2", params=params, metrics={"test/s/srcc": 0.75, "system/x": 2.0}, **shared)
+    said = list(differing.differences(one, other, lambda run, path: tmp_path / Path(path).name))
     assert "config: 1 of 2 differ" in said and "  lr: 1 → 2" in said
+    assert "data: 1 of 1 differ" in said and "  data.name: koniq → spaq" in said
+    assert not any("declaration" in line or "system/" in line for line in said)
     assert "environment: 0 of 2 differ" in said and "code and machine: 0 of 1 differ" in said
     assert "  test/s/srcc: 0.5 → 0.75 (+0.25)" in said
+
+
+def test_two_experiments_differ_in_what_they_declare(tmp_path):
+    one = {"seeds": [0, 1], "arms": {"baseline": {"title": "ImageNet"}}, "runs": {"a": "1"}}
+    other = one | {"seeds": [0, 1, 2], "arms": {"baseline": {"title": "random"}}, "runs": {"a": "2"}}
+    for run, told in (("1", one), ("2", other)):
+        (tmp_path / run / "report").mkdir(parents=True)
+        (tmp_path / run / "report" / "experiment.json").write_text(json.dumps(told))
+    rows = [SimpleNamespace(run_id=run, name="x", params={}, tags={}, metrics={}) for run in ("1", "2")]
+    said = list(differing.differences(*rows, lambda run, path: tmp_path / run / path))
+    assert said[1:4] == [
+        "declaration: 2 of 4 differ",
+        "  arms.baseline.title: ImageNet → random",
+        "  seeds.2: (none) → 2",
+    ]
 
 
 def test_a_table_becomes_latex_in_which_nothing_is_special():
