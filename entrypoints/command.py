@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import processes
+from . import ending, processes
 from .progress import Progress
 
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
@@ -212,7 +212,7 @@ def computed(name: str, settings: Any, preset: str, words: list[str]) -> int:
         distributed.leave()
         return STOPPED + int(stop.signal)
     if distributed.leads():
-        finish(name, result.run_id, preset)
+        ending.finish(name, result.run_id, preset)
     distributed.leave()
     return 0
 
@@ -242,22 +242,6 @@ def words(given: argparse.Namespace, *left_out: str) -> list[str]:
     return [f"--{name}={value}" for name, value in (said | given.rest).items()]
 
 
-def announce(report: Any, outcome: Any) -> None:
-    """The headline, the report's path, and where the arms can be compared."""
-    from iqa import tracking
-
-    models = [
-        outcome.done[cell.key].run_id for cell in outcome.cells if cell.stage == "finetune" and cell.key in outcome.done
-    ]
-    print(f"\n{report.headline}")
-    print(f"report: {report.folder / 'report.html'}")
-    if models:
-        print(f"compare the arms: {tracking.compare_url(models, ['val/srcc'], outcome.runs.row)}")
-    if outcome.done and not tracking.offline():
-        rows = [outcome.runs.row(result.run_id) for result in outcome.done.values()]
-        print(f"its runs with their results: {tracking.table_url(outcome.cells[0].tags['experiment'], rows)}")
-
-
 def filled(name: str, settings: Any) -> Any:
     """A bare evaluation takes the newest finished fine-tuning run, and says which."""
     if name != "evaluate" or settings.weights:
@@ -269,20 +253,6 @@ def filled(name: str, settings: Any) -> Any:
         raise ValueError("There is no finished fine-tuning run to evaluate: run -e finetune first, or give weights.")
     print(f"evaluating the newest finished fine-tuning run, {rows[0].name} ({rows[0].run_id})")
     return settings.model_copy(update={"weights": f"runs:/{rows[0].run_id}/model"})
-
-
-def finish(name: str, run_id: str, preset: str) -> None:
-    """Where the result lies, and what to do with it next."""
-    from iqa import tracking
-
-    if tracking.offline():
-        print("nothing was sent: `iqa sync` does it when the store can be reached")
-    artifact, follows = {"pretrain": ("encoder", "finetune"), "finetune": ("model", "evaluate")}.get(name, ("", ""))
-    print(f"run {run_id}: {tracking.url(run_id)}")
-    if artifact:
-        print(f"next: mlflow run . -e {follows} -P preset={preset} -P weights=runs:/{run_id}/{artifact}")
-    if artifact == "model":
-        print(f"or any pictures: iqa score PATHS… --model=runs:/{run_id}/model")
 
 
 def said(name: str, argv: list[str] | None) -> str:

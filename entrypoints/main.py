@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from . import command
+from . import command, ending
 from .progress import Progress
 
 AT_ONCE = "cells computed side by side; one a GPU, without one as many as cores and memory carry"
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         report, outcome = experiment.run(
             plan, command=said, show=show, say=print, choice=choice, at_once=at_once, ready=command.ready
         )
-        command.announce(report, outcome)
+        ending.announce(report, outcome)
         print(f"next: {following(outcome)}")
         return ended(outcome)
 

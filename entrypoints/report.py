@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import command
+from . import command, ending
 
 FLAGS = {
     "check": "hold the written report (or a bundle's zip) against its runs, and write nothing",
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         if command.switch("check", given.check):
             return told(experiment.check(plan), f"the report of {plan.experiment.name}")
         fills = command.said("main", command.words(given, *FLAGS))
-        command.announce(*experiment.rewrite(plan, command=said, fills=fills, say=print, choice=choice))
+        ending.announce(*experiment.rewrite(plan, command=said, fills=fills, say=print, choice=choice))
         if given.bundle:
             print(f"bundle: {experiment.bundle(plan, Path(given.bundle))}")
         return 0

@@ -6,7 +6,7 @@ import pytest
 
 from iqa import experiment
 from iqa.config import ConfigError, load
-from iqa.experiment import cells, code, matrix
+from iqa.experiment import cells, code, declaration, matrix
 
 FILE = """
 title: Toy
@@ -222,6 +222,12 @@ def test_a_preset_without_an_experiment_of_its_own_asks_for_one_by_name():
     with pytest.raises(ConfigError, match="The preset laptop has no experiment of its own: name one, experiment="):
         matrix.plan("", "laptop", "", {})
     assert matrix.plan("demo", "laptop", "", {}).preset == "laptop"
+
+
+@pytest.mark.parametrize("name", ["it's", "a (2)", "a/b", "x" * 101])
+def test_a_name_that_folders_and_mlflow_s_tags_cannot_bear_is_refused(name):
+    told = matrix.read("demo").model_copy(update={"name": name})
+    assert declaration.faults_of(told)[0].startswith(f"name: '{name}': up to 100 letters")
 
 
 def test_a_mistyped_preset_is_no_experiment():

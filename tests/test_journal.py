@@ -263,7 +263,10 @@ def test_time_worked_counts_every_opening_and_not_what_lay_between_them(tmp_path
     write(30, "metrics", step=1, values={"a": 1.0})
     write(3600, "resumed", pid=1)
     write(12, "metrics", step=2, values={"a": 1.0})
+    write(7200, "joined", run="r", experiment="0", store="s")  # offline until then: sync sent it
     assert Journal(tmp_path).worked == 42
+    write(100, "begin", format=journal.FORMAT, id="a", worked=60.0)  # adopted, after a minute elsewhere
+    assert Journal(tmp_path).worked == 60
 
 
 def test_every_reader_takes_a_journal_up_to_the_same_torn_line(tmp_path):

@@ -40,7 +40,7 @@ def test_the_experiment_leaves_one_parent_its_steps_and_a_report(toy, capsys):
     steps = sorted(row.tags["stage"] for row in rows if row.parent == parents[0].run_id)
     assert steps == ["evaluate"] * 4 + ["finetune"] * 4 + ["pretrain"] * 2
     said = capsys.readouterr().out
-    assert "its runs with their results: http" in said and "viewStateShareKey=iqa-" in said
+    assert "a table of its runs, with results as columns: http" in said and "viewStateShareKey=iqa-" in said
     assert "compare the arms: http" in said and "report.html" in said and "undecided" in said
     assert "Toys decide nothing" in tracking.fetch(parents[0].run_id, "report/report.html").read_text()
 

@@ -96,6 +96,9 @@ def test_the_images_of_a_seed_are_those_of_all_its_folds_and_of_one_re_split(sto
     ((_, *_, apart),) = results.further_table(store.evidence(**told)).rows[:1]
     ((_, *_, together),) = results.further_table(store.evidence(**told | {"resplit": None})).rows[:1]
     assert (plain(apart), plain(together)) == ("24", "48")
+    store.rows = [row for row in store.rows if (row.tags["arm"], row.tags["fold"]) != ("baseline", "round 1")]
+    ((_, *_, half),) = results.further_table(store.evidence(**told | {"resplit": None})).rows[:1]
+    assert plain(half) == "24"
     captions = [plain(results.main_table(store.evidence(**told | {"resplit": of})).caption) for of in ([80, 20], None)]
     assert "mean of its 2 re-splits" in captions[0] and "mean of its 2 folds" in captions[1]
 

@@ -255,6 +255,16 @@ def test_costs_are_computed_from_the_runs_and_sizes_from_the_manifests(store):
     assert plain(cost.size_table(store.evidence()).rows[0][2]) == "12.3 MB"
 
 
+def test_gpu_use_is_a_dash_where_a_run_was_too_short_to_measure_it(store):
+    for seed in (0, 1):
+        store.run("finetune", "baseline", seed).metrics["cost/gpu_utilisation"] = 90.0
+    shown = lines(cost.time_table(store.evidence()))
+    assert [line.get("GPU use") for line in shown if line["Stage, model"] == "finetune, ImageNet"] == ["–"]
+    store.run("finetune", "baseline", 2).metrics["cost/gpu_utilisation"] = 60.0
+    shown = lines(cost.time_table(store.evidence()))
+    assert [line["GPU use mean"] for line in shown if line["Stage, model"] == "finetune, ImageNet"] == ["80.0"]
+
+
 def test_parameters_are_those_that_the_runs_counted(store):
     counted = {
         "pretrain": {"parameters/encoder": 3.4e6},

@@ -1,6 +1,7 @@
 """MLflow's table of an experiment's runs, opened with columns that say how they went."""
 
 import json
+from dataclasses import replace
 
 from tracking_toy import opened
 
@@ -42,6 +43,9 @@ def test_it_shows_the_steps_of_that_experiment_unfolded(home):
         ({"arm": "a", "experiment": "paper"}, {"cost/hours": 1.0}),
         ({"experiment": "paper"}, {}),
         ({"arm": "a", "experiment": "demo"}, {}),
+    )
+    assert f"/experiments/{step.experiment_id}/" in tracking.table_url(
+        "paper", [replace(other, experiment_id="0"), step]
     )
     found = store.client().search_runs([step.experiment_id], view(tracking.table_url("paper", [step]))["searchFilter"])
     assert [run.info.run_id for run in found] == [step.run_id]

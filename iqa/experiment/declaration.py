@@ -1,5 +1,6 @@
 """What an experiment declares beside its arms: groups to choose from, contrasts, claims, tables of ablations."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -57,6 +58,8 @@ class Ablation(Section):
 def faults_of(experiment: "Experiment") -> list[str]:
     """A sentence for every name that nothing bears or two do, and for folds and rounds that no protocol makes."""
     found = [*_names(experiment), *_spenders(experiment), *_repeated(experiment), *_seeded(experiment)]
+    if not re.fullmatch(r"\w[\w.\- ]{0,99}", experiment.name):  # it names folders, tags and MLflow's views
+        found.append(f"name: '{experiment.name}': up to 100 letters, digits, dots, dashes, underscores and spaces.")
     if experiment.folds not in FOLDS:
         found.append(f"folds: {experiment.folds}: data can be split into {FOLDS[1]} folds, or not (0).")
     if experiment.rounds > ROUNDS or experiment.rounds == 1:

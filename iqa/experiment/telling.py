@@ -25,7 +25,7 @@ def describe(plan: Plan, outcome: "Outcome", command: str) -> dict[str, Any]:
         "command": command,
         "declaration": experiment.declaration,
         "demonstration": experiment.demonstration,
-        "arms": {name: {"title": arm.title, "pretrain": arm.pretrain} for name, arm in experiment.arms.items()},
+        "arms": {name: arm.model_dump(mode="json") for name, arm in experiment.arms.items()},
         "groups": {name: group.model_dump(mode="json") for name, group in experiment.groups.items()},
         "seeds": list(experiment.seeds),
         "folds": list(experiment.parts) if experiment.folds or experiment.rounds else [],

@@ -5,13 +5,14 @@ import json
 from iqa.report.document import Cell, Number, Paragraph, Section, Table, Undefined, say
 from iqa.report.evidence import FINISHED, PLAIN, Evidence, Row, Unit, by_seed, count, duration, mean
 
+GPU_USE = "cost/gpu_utilisation"
 COST: dict[str, tuple[str, int, Unit]] = {  # metric → heading, digits, unit
     "cost/hours": ("Time", 1, PLAIN),
     "cost/epoch_s": ("Per epoch", 1, (1.0, " s")),
     "cost/images_per_s": ("Images per s", 1, PLAIN),
     "cost/data_wait": ("Data wait", 1, (100.0, " %")),
     "cost/peak_memory_mb": ("Peak memory", 0, (1.0, " MB")),
-    "cost/gpu_utilisation": ("GPU use", 0, (1.0, " %")),
+    GPU_USE: ("GPU use", 0, (1.0, " %")),
 }
 STAGES = ("pretrain", "finetune", "evaluate")
 TENSORS, MANIFEST = "tensors.safetensors", "manifest.json"  # of an artifact's folder
@@ -36,7 +37,7 @@ def time_table(evidence: Evidence) -> Table:
             rows.append((say(name), *cells, _elapsed(evidence, stage, arm), count(evidence, stage, arm)))
     caption = say(
         "Per run, mean ± std over seeds. Time: as the stage measured it; elapsed: from the run's start to its end, "
-        "pauses included."
+        "pauses included. GPU use: mean of the machine's GPUs, whoever used them, since the run last began."
     )
     columns = ("Stage, model", *(title for title, *_ in COST.values()), "Elapsed", "Seeds")
     return Table("cost", caption, columns, tuple(rows), stack=True)
@@ -60,7 +61,7 @@ def size_table(evidence: Evidence) -> Table:
 
 
 def _parameters(row: Row) -> Cell:
-    """How many a run's artifact has; of a model also in which part. An empty cell where a run did not count them."""
+    """How many a run's artifact has; of a model also in which part. A dash where a run did not count them."""
     encoder, head = (row.metrics.get(f"parameters/{part}") for part in ("encoder", "head"))
     if encoder is None:
         return say("–")
@@ -91,7 +92,8 @@ def _total(evidence: Evidence) -> tuple[Paragraph, ...]:
 def _cost(evidence: Evidence, stage: str, arm: str, key: str) -> Cell:
     """A cost where the stage measures it; an empty cell where it does not."""
     rows, (_, digits, unit) = evidence.runs(stage, arm), COST[key]
-    if rows and not any(key in row.metrics for row in rows):
+    whole = all if key == GPU_USE else any  # a run of seconds, or from before it was measured, has none
+    if rows and not whole(key in row.metrics for row in rows):
         return say("–")
     return mean(evidence, stage, arm, key, digits, unit)
 

@@ -12,8 +12,11 @@ from iqa.report.setup import ENVIRONMENT
 CODE = ("git.commit", "git.dirty", "cell", "cell.inputs", "experiment.hash", "iqa.command")
 DATA = ("data.", "targets.")  # begin the fields that say what the data are
 VALIDATED = "validation"  # tag: protocol and digest of the part that chose the epoch
-DECLARED = ("title", "preset", "arms", "groups", "seeds", "folds", "contrasts", "claims", "ablations", "targets")
-SYSTEM = "system/"  # begins what the machine did beside a run
+DECLARED = (
+    *("title", "preset", "declaration", "arms", "groups", "seeds", "folds", "resplit", "contrasts", "claims"),
+    *("ablations", "data", "targets"),
+)
+SYSTEM = "system/"  # begins what the machine did beside a run, as MLflow names it
 
 
 def differences(one: Row, other: Row, fetch: Fetch) -> Iterator[str]:

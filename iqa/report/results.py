@@ -1,5 +1,6 @@
 """The tables that the experiment is made for: own test set, other data sets, differences, ordering accuracy."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -69,15 +70,16 @@ def further_table(evidence: Evidence) -> Table:
 
 
 def images(evidence: Evidence, arm: str) -> Cell:
-    """How many images a seed of the arm was tested on, in all of its folds: one number where the seeds agree."""
+    """How many images a seed of the arm was tested on, in its finished folds: one number where the seeds agree."""
     rows, key = evidence.runs("finetune", arm), tested(evidence.own, "n")
     told = [row for row in rows if row.metrics.get(key)]
     if not rows or len(told) < len(rows):
         return mean(evidence, "finetune", arm, key, 1)
-    folds = 1 if evidence.resplit else len(evidence.folds)  # re-splits share images
-    counts = [folds * count for count in by_seed([row.metrics[key] for row in rows], rows)]
-    what = f"{key}, all {folds} folds of a seed" if folds > 1 else key
-    return (spread(sorted(set(counts)), rows, what, 0),)
+    counts = by_seed([row.metrics[key] for row in rows], rows)
+    if not evidence.resplit:  # re-splits share images, folds do not
+        finished = Counter(str(row.tags.get("seed")) for row in rows)
+        counts = [count * times for count, times in zip(counts, finished.values(), strict=True)]
+    return (spread(sorted(set(counts)), rows, f"sum of {key} over a seed's folds", 0),)
 
 
 def cross_table(evidence: Evidence) -> Table:

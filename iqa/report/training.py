@@ -58,7 +58,8 @@ def crops(evidence: Evidence) -> tuple[Paragraph, ...]:
         return ()
     ((few, many),) = seen
     told = Text(f"{few} crop{'s' * (few > 1)} of an image, the results on {many}", tuple(row.run_id for row in rows))
-    return (Paragraph(say("Validation and test values of an epoch rest on ", told, ": they are not the same number.")),)
+    why = ": an epoch's value differs from the result of the same weights."
+    return (Paragraph(say("Validation and test values of an epoch rest on ", told, why)),)
 
 
 def selected(evidence: Evidence) -> Table:

@@ -181,10 +181,13 @@ def shown(steps: Iterator[Record], count: int, title: str) -> Iterator[Record]:
 
 
 def costs(run: Any, began: float, device: torch.device) -> dict[str, float]:
-    """What a stage has cost, earlier openings of its run included; began: time.monotonic() at this one's beginning."""
+    """What a stage has cost; began: time.monotonic() at this opening's beginning.
+
+    Hours count earlier openings of its run too, memory and GPU use this one alone. Each process has a GPU.
+    """
     hours = (run.worked_before + time.monotonic() - began) / 3600
-    of_gpus = {"cost/gpu_hours": hours * distributed.world()} if device.type == "cuda" else {}  # each has one
-    return {"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)} | of_gpus | run.usage()
+    of_gpus = {"cost/gpu_hours": hours * distributed.world()} | run.usage() if device.type == "cuda" else {}
+    return {"cost/hours": hours, "cost/peak_memory_mb": machine.peak_memory_mb(device)} | of_gpus
 
 
 def counted(**parts: nn.Module) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from pathlib import Path
 
 from iqa.tracking import lock, store
@@ -22,7 +23,8 @@ def adopt(folder: Path, run_id: str, stage: str, name: str) -> bool:
         if run is None:
             return False
         parent = run.data.tags.get("mlflow.parentRunId")
-        journal.start(stage=stage, name=name, experiment=run.info.experiment_id, parent=parent)
+        worked = max(0.0, time.time() - run.info.start_time / 1000)  # samples of the machine go on behind the others'
+        journal.start(stage=stage, name=name, experiment=run.info.experiment_id, parent=parent, worked=worked)
         journal.append("joined", run=run_id, experiment=run.info.experiment_id, store=store.shown(store.uri()))
         journal.sync()
         return True

@@ -1,10 +1,11 @@
-"""Whether anything answers at a tracking store's address, found out within ten seconds."""
+"""Whether anything answers at a tracking store's address, found out in about ten seconds; a database: its port."""
 
 import http.client
 import os
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 PATIENCE = 5.0  # seconds for a connection
-FIRST = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "7", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}  # until it has answered once
+FIRST = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "4", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}  # until it has answered once
+WITHOUT = "or go on without it with offline=true and send everything later with `iqa sync`"
 AILING = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")  # MLflow's codes
 
 
@@ -40,18 +42,25 @@ def probe(address: str) -> None:
         raise _away(address, error) from None
 
 
-def first_answer(client: "MlflowClient", address: str) -> None:
-    """Raise Away unless the store itself answers: a server's door may open while its database hangs."""
+def first_answer(client: "MlflowClient", address: str, ours: Mapping[str, str]) -> None:
+    """Raise Away unless the store itself answers: a server's door may open while its database hangs.
+
+    ours: the values of MLflow's variables that are in force unless the user has set others, which then stay.
+    """
     from mlflow.exceptions import MlflowException
 
-    usual = {name: os.environ[name] for name in FIRST}
-    os.environ.update(FIRST)
+    usual = {name: ours[name] for name in FIRST if os.environ.get(name) == ours[name]}
+    os.environ.update({name: FIRST[name] for name in usual})
     try:
         client.search_experiments(max_results=1)
     except MlflowException as error:
         if error.error_code in AILING:
-            slow = "timed out" in str(error)  # requests' own words for it fill three lines
-            raise _away(address, "its door opens, but a request has no answer" if slow else error) from None
+            if "timed out" not in str(error):
+                raise _away(address, error) from None
+            raise Away(
+                f"The tracking store at {shown(address)} takes connections, but answers no request: look at its log "
+                f"and its database, {WITHOUT}."
+            ) from None
     finally:
         os.environ.update(usual)
 
@@ -61,10 +70,10 @@ def shown(address: str) -> str:
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", address)
 
 
-def _away(address: str, trouble: Exception | str) -> Away:
+def _away(address: str, error: Exception) -> Away:
     return Away(
-        f"The tracking store at {shown(address)} does not answer ({trouble}): start it, set MLFLOW_TRACKING_URI, "
-        "or go on without it with offline=true and send everything later with `iqa sync`."
+        f"The tracking store at {shown(address)} does not answer ({error}): start it, set MLFLOW_TRACKING_URI, "
+        f"{WITHOUT}."
     )
 
 

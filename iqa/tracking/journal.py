@@ -148,11 +148,12 @@ class Journal:
 
     def _learn(self, entry: Entry) -> None:
         what = entry["what"]
-        if self._latest and what != "resumed":
+        if self._latest and what not in ("resumed", "joined"):  # sync joins a run long after it was left
             self.worked += max(0, entry["time"] - self._latest) / 1000  # the clock may have been set back
         self._latest = max(self._latest, entry["time"])
         if what == "begin":
             self.begin = entry
+            self.worked = entry.get("worked", 0.0)  # of a run that was begun elsewhere
         elif what == "joined":
             self.joined = entry
             self.openings += 1

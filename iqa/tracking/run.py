@@ -21,7 +21,7 @@ from iqa.tracking.signals import Stopped, stop_requested
 from iqa.tracking.silent import Kept
 from iqa.tracking.stale import reap
 from iqa.tracking.syncing import Unshipped
-from iqa.tracking.system import Watch
+from iqa.tracking.system import Watch, interval
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -43,6 +43,7 @@ class Run:
     opening: Opening
     resumed: bool = False
     worked_before: float = 0.0  # seconds, by earlier openings
+    sampling: float = field(default_factory=interval)  # seconds between two looks at the machine, 0 = none
     _journal: Journal = field(init=False)
     _lock: "FileLock" = field(init=False)
     _shipper: Shipper | Kept = field(init=False)
@@ -144,7 +145,7 @@ class Run:
                 lock.release(self.folder, self._lock)
         self._shipper = Kept() if store.offline() else Shipper(self._journal, position)
         self._shipper.start()
-        self._watch = Watch(self._journal)
+        self._watch = Watch(self._journal, self.sampling)
         self._watch.start()
         try:
             self._describe()
@@ -159,9 +160,9 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         status, tags = outcome(error)
-        self._watch.finish()
         patience, longest = (STOPPED_PATIENCE,) * 2 if status == "KILLED" else (PATIENCE, LONGEST)
         try:
+            self._watch.finish()
             full = self._end(status, tags)
             arrived = self._shipper.finish(patience, longest)
             if full is not None:

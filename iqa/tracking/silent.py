@@ -52,7 +52,7 @@ class Silent:
         """What was written so far survives a power failure; goes before every checkpoint."""
 
     def usage(self) -> dict[str, float]:
-        """How busy the GPUs were on average so far, as a cost; nothing where there are none."""
+        """How busy the machine's GPUs were on average so far, as a cost; nothing where there are none."""
         return {}
 
     def stop_requested(self) -> int:

@@ -216,7 +216,7 @@ def _client(address: str) -> "MlflowClient":
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     if not address.startswith("sqlite:"):
         made = MlflowClient(tracking_uri=address)
-        first_answer(made, address)
+        first_answer(made, address, SWITCHES)
         return made
     database = file_of(address)
     database.parent.mkdir(parents=True, exist_ok=True)

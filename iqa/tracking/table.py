@@ -6,6 +6,7 @@ leave one when somebody shares a view; the address names the tag.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ def table_url(name: str, rows: Sequence[RunRow]) -> str:
         "orderByAsc": True,
         "selectedColumns": [*tags, *metrics],
     }
-    experiment, key = rows[0].experiment_id, f"iqa-{name}"
+    own = [row for row in rows if row.tags.get("experiment") == name] or rows  # others were reused
+    experiment, key = Counter(row.experiment_id for row in own).most_common(1)[0][0], f"iqa-{name}"
     store.client().set_experiment_tag(experiment, f"{VIEW}{key}", json.dumps(view))
     return f"{store.ui()}/#/experiments/{experiment}/runs?viewStateShareKey={quote(key)}&{store.TRAINING}"
