@@ -145,6 +145,7 @@ def test_every_command_has_an_entry_point():
     assert set(COMMANDS) == {file.stem for file in (ROOT / "entrypoints").glob("*.py")} - {
         "__init__",
         "command",
+        "ending",
         "processes",
         "progress",
     }
