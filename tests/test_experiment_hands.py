@@ -1,5 +1,6 @@
 """Cells side by side: the same weights, one death costs one cell, and nothing is left behind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -168,3 +169,12 @@ def test_a_command_that_ends_early_leaves_no_process_and_goes_on(command, number
     assert command().wait(timeout=200) == 0
     rows = tracking.rows()
     assert {row.status for row in rows} == {"FINISHED"} and len(rows) == 11
+
+
+def test_an_answer_that_nobody_hears_any_more_is_no_error(monkeypatch):
+    for name in ("leave_with_parent", "expect_store"):
+        monkeypatch.setattr(hands.tracking, name, lambda: None)
+    monkeypatch.setattr(hands, "_tried", lambda *_: ("done", None))
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    reader.close()
+    hands._life(None, None, silent, 0, lambda: None, dict(os.environ), frozenset(), writer)

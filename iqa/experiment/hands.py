@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -159,7 +160,8 @@ def _life(
         said = ("stopped", stop.signal)
     except tracking.StillAway as away:
         said = ("away", str(away))
-    answer.send(said)
+    with suppress(BrokenPipeError):  # all were asked to stop at once, and the experiment was faster: nobody listens
+        answer.send(said)
 
 
 def _tried(cell: Cell, parent: str | None, show: Show) -> tuple[str, Result | str]:
