@@ -11,7 +11,7 @@ import pytest
 from report_toy import EXPERIMENT, Store, make
 
 from iqa import report, statistics
-from iqa.report import ceiling, claims, composing, cost, provenance, results, setup, training, verdicts
+from iqa.report import ceiling, claims, composing, provenance, results, setup, training, verdicts
 from iqa.report.document import Section, Table, Undefined, plain, table_csv, walk
 
 
@@ -245,39 +245,6 @@ def test_published_numbers_are_marked_as_quoted_and_belong_to_no_run(store):
     found = next(line for line in main(store) if line["Model"] == "HyperIQA")
     assert (found["SRCC mean"], found["PLCC mean"], found["runs"]) == ("0.906", "0.917", "")
     assert found["Source"].startswith("quoted, not re-run")
-
-
-def test_costs_are_computed_from_the_runs_and_sizes_from_the_manifests(store):
-    times = lines(cost.time_table(store.evidence()))
-    assert float(times[0]["Time mean"]) == pytest.approx(0.01)
-    assert float(times[0]["Elapsed mean"]) == pytest.approx(1 / 60)
-    assert plain(cost.time_table(store.evidence()).rows[0][1]) == "36.0 ± 0.0 s"
-    assert plain(cost.size_table(store.evidence()).rows[0][2]) == "12.3 MB"
-
-
-def test_gpu_use_is_a_dash_where_a_run_was_too_short_to_measure_it(store):
-    for seed in (0, 1):
-        store.run("finetune", "baseline", seed).metrics["cost/gpu_utilisation"] = 90.0
-    shown = lines(cost.time_table(store.evidence()))
-    assert [line.get("GPU use") for line in shown if line["Stage, model"] == "finetune, ImageNet"] == ["–"]
-    store.run("finetune", "baseline", 2).metrics["cost/gpu_utilisation"] = 60.0
-    shown = lines(cost.time_table(store.evidence()))
-    assert [line["GPU use mean"] for line in shown if line["Stage, model"] == "finetune, ImageNet"] == ["80.0"]
-
-
-def test_parameters_are_those_that_the_runs_counted(store):
-    counted = {
-        "pretrain": {"parameters/encoder": 3.4e6},
-        "finetune": {"parameters/encoder": 3.4e6, "parameters/head": 5e5},
-    }
-    for stage, metrics in counted.items():
-        store.run(stage, "pretrained", 0).metrics.update(metrics)
-    told = {plain(row[0]): plain(row[1]) for row in cost.size_table(store.evidence()).rows}
-    assert told == {
-        "encoder, Quality": "3.40 M",
-        "model, ImageNet": "–",  # its run is from before they were counted
-        "model, Quality": "3.90 M (encoder 3.40 M, head 0.50 M)",
-    }
 
 
 def test_an_encoder_that_the_config_left_to_the_weights_is_named_as_the_run_named_it(store):

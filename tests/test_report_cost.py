@@ -1,0 +1,54 @@
+"""What the report says that it cost: times, GPU use, parameters and sizes, from what the runs left."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from report_toy import Store, make
+
+from iqa.report import cost
+from iqa.report.document import Table, plain, table_csv
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return make(tmp_path)
+
+
+def lines(table: Table) -> list[dict[str, str]]:
+    """A table as its csv tells it."""
+    return list(csv.DictReader(io.StringIO(table_csv(table))))
+
+
+def test_costs_are_computed_from_the_runs_and_sizes_from_the_manifests(store):
+    times = lines(cost.time_table(store.evidence()))
+    assert float(times[0]["Time mean"]) == pytest.approx(0.01)
+    assert float(times[0]["Elapsed mean"]) == pytest.approx(1 / 60)
+    assert plain(cost.time_table(store.evidence()).rows[0][1]) == "36.0 ± 0.0 s"
+    assert plain(cost.size_table(store.evidence()).rows[0][2]) == "12.3 MB"
+
+
+def test_gpu_use_is_a_dash_where_a_run_was_too_short_to_measure_it(store):
+    for seed in (0, 1):
+        store.run("finetune", "baseline", seed).metrics["cost/gpu_utilisation"] = 90.0
+    shown = lines(cost.time_table(store.evidence()))
+    assert [line.get("GPU use") for line in shown if line["Stage, model"] == "finetune, ImageNet"] == ["–"]
+    store.run("finetune", "baseline", 2).metrics["cost/gpu_utilisation"] = 60.0
+    shown = lines(cost.time_table(store.evidence()))
+    assert [line["GPU use mean"] for line in shown if line["Stage, model"] == "finetune, ImageNet"] == ["80.0"]
+
+
+def test_parameters_are_those_that_the_runs_counted(store):
+    counted = {
+        "pretrain": {"parameters/encoder": 3.4e6},
+        "finetune": {"parameters/encoder": 3.4e6, "parameters/head": 5e5},
+    }
+    for stage, metrics in counted.items():
+        store.run(stage, "pretrained", 0).metrics.update(metrics)
+    told = {plain(row[0]): plain(row[1]) for row in cost.size_table(store.evidence()).rows}
+    assert told == {
+        "encoder, Quality": "3.40 M",
+        "model, ImageNet": "–",  # its run is from before they were counted
+        "model, Quality": "3.90 M (encoder 3.40 M, head 0.50 M)",
+    }
