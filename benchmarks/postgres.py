@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +21,7 @@ BINARIES = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/
 UNPRIVILEGED = ("postgres", "nobody")  # whom root becomes: PostgreSQL refuses to run as root
 USER = "iqa"
 PATIENCE = 30  # seconds
+LASTING = range(20_000, 32_768)  # ports
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -135,7 +138,13 @@ def known(name: str) -> Any:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nothing uses; OSError if there is none.
+
+    It stays free until its server takes it: Linux gives outgoing connections ports from 32768 on, and one of those took
+    a port that had been found free for a server that was still starting.
+    """
+    for port in random.SystemRandom().sample(LASTING, len(LASTING)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("Every port of the loopback from 20000 to 32767 is in use.")

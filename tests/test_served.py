@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pandas as pd
 import pytest
 from stage_toy import untrained
 
+from benchmarks import postgres
 from iqa import served, tracking
 from iqa.scorer import Scorer
 from iqa.stages.finetune import SERVED
@@ -116,12 +116,6 @@ def test_paths_are_read_for_a_caller_that_asks_for_it_and_never_in_a_server(mode
         loaded(model, paths=True).predict(None, paths)
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 @pytest.fixture
 def server(home, model, monkeypatch):
     """`mlflow models serve` of a champion, with pickle disallowed; its address."""
@@ -130,7 +124,7 @@ def server(home, model, monkeypatch):
     with tracking.open_run("finetune", home / "run", **about) as run:
         name = run.model("m", model, {}, SERVED)
         run.candidate(name, 0.5, "d" * 32, "random-60-20-20")
-    port = free_port()
+    port = postgres.free_port()
     where = ["-m", f"models:/{home.name}@champion", "-h", "127.0.0.1", "-p", str(port), "--env-manager", "local"]
     environment = os.environ | {
         "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
