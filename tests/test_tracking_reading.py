@@ -9,7 +9,7 @@ import pytest
 from tracking_toy import folder_with_a_file, opened
 
 from iqa import tracking
-from iqa.tracking import shipping, store
+from iqa.tracking import reading, shipping, store
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,18 @@ def test_what_is_not_there_is_named_with_what_is(tmp_path):
     with pytest.raises(ValueError, match="runs:/ID/encoder"):
         tracking.resolve("runs:/0123456789abcdef0123456789abcdef")
     assert tracking.resolve("bundled") == Path("bundled")
+
+
+def test_a_folder_that_was_moved_leaves_a_sentence_and_a_link_in_its_place_mends_it(tmp_path):
+    with opened(tmp_path / "run") as run:
+        run.artifact(folder_with_a_file(run.folder))
+    lies = Path(reading.row(run.run_id).artifacts.removeprefix("file://"))
+    left = tmp_path / "left"  # where the store would say that it lies, had its folder been moved
+    said = str(left / lies.relative_to(lies.parents[1]))
+    with pytest.raises(tracking.StoreError, match=f"in {left}, which is not there; .*ln -s WHERE-IT-IS {left}"):
+        reading.located(run.run_id, said, "model")
+    left.symlink_to(lies.parents[1])
+    assert (reading.located(run.run_id, said, "model") / "state.json").exists()
 
 
 def test_a_remote_artifact_is_copied_once_and_whole(tmp_path, monkeypatch):

@@ -109,7 +109,7 @@ def located(run_id: str, root: str, artifact_path: str) -> Path:
     if place.scheme in LOCAL_SCHEMES:
         found = Path(unquote(place.path), artifact_path)
         if not found.exists():
-            raise _missing(run_id, artifact_path)
+            raise _missing(run_id, artifact_path, _moved(Path(unquote(place.path))))
         return found
     kept = _copies(run_id) / (quote(artifact_path, safe="") or "%") / Path(artifact_path).name
     return kept if kept.exists() else _download(run_id, artifact_path, kept)
@@ -246,7 +246,21 @@ def _download(run_id: str, artifact_path: str, kept: Path) -> Path:
     return kept
 
 
-def _missing(run_id: str, artifact_path: str) -> ValueError:
+def _missing(run_id: str, artifact_path: str, moved: str = "") -> ValueError:
     names = [one.path for one in store.client().list_artifacts(run_id)]
     has = f"it has {', '.join(sorted(names))}" if names else "it has none"
-    return store.StoreError(f"Run {run_id} has no artifact '{artifact_path}': {has}.")
+    return store.StoreError(f"Run {run_id} has no artifact '{artifact_path}': {moved or has}.")
+
+
+def _moved(root: Path) -> str:
+    """Why a run's artifacts on this disk are out of reach, and the remedy; empty where their folder is in its place.
+
+    A store keeps whole paths, so a working folder that is moved leaves them behind.
+    """
+    runs = root.parent.parent
+    if runs.exists():
+        return ""
+    return (
+        f"the store says that they lie in {runs}, which is not there; if that folder was moved, move it back, "
+        f"or leave a link in its place (ln -s WHERE-IT-IS {runs})"
+    )
