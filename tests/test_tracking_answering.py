@@ -64,6 +64,8 @@ def test_a_server_that_hangs_behind_its_door_is_one_sentence_too(hanging, tmp_pa
         monkeypatch.setenv(name, value)
     with pytest.raises(tracking.StoreError, match="takes connections, but answers no request: look at its log") as said:
         opened(tmp_path / "run").__enter__()
+    with pytest.raises(tracking.StoreError, match="answers no request"):  # before the data are read
+        store.reach()
     assert len(str(said.value).splitlines()) == 1
     assert {name: os.environ[name] for name in usual} == usual, "later requests have the time that they had"
 

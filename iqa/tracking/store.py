@@ -56,9 +56,9 @@ def offline() -> bool:
 
 
 def reach() -> None:
-    """Raise StoreError within seconds if the store does not answer; offline nobody asks it."""
-    if not offline():
-        probe(uri())
+    """Raise StoreError within seconds if a server answers no request; a file is no server, and offline nobody asks."""
+    if not offline() and not uri().startswith("sqlite:"):
+        _client(uri())
 
 
 def client() -> "MlflowClient":
