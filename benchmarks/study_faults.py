@@ -62,7 +62,7 @@ class Place:
             "IQA_CACHE": str(folder / "cache"),
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
             "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT)))),
         }
 
     def start(self, trials: int, workers: int = 1) -> "subprocess.Popen[bytes]":

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.faults import damage, disks, hostile, kills, mismatch, outages, races, stops, troubles, warm
+from benchmarks.faults import damage, disks, hostile, kills, mismatch, outages, races, stops, troubles, warm, workers
 from benchmarks.faults.home import Home
 from benchmarks.faults.row import Outcome
 
@@ -33,13 +33,18 @@ NOTICED_BY: dict[str, tuple[Callable[..., Outcome], tuple[Any, ...]]] = {
     "what a checkpoint presupposes": (damage.presupposed, ("pretrain", "journal")),
     "whole lines": (damage.amid_journal, ("pretrain",)),
     "status": (stops.command, ("finetune", SEED, 1)),
+    "parent's death": (stops.project, ("pretrain", SEED, 1)),
+    "errors as sentences": (disks.read_only, ("pretrain",)),
+    "retried trials": (workers.injected, ("last", SEED)),
 }
 
 
 def noticed(home: Home, name: str, protection: str) -> Outcome:
     """Whether the trial loses something without this protection."""
     function, given = NOTICED_BY[protection]
-    wrong, _ = function(home, name, *given, without=protection)
+    wrong, note = function(home, name, *given, without=protection)
     if f"ended with {warm.BROKEN}" in wrong:
         return f"switching '{protection}' off broke the command itself: {wrong}", ""
+    if note == disks.UNTRIED:
+        return "", note
     return ("", wrong[:SHOWN]) if wrong else (f"nobody noticed that '{protection}' was switched off", "")

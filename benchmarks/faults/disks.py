@@ -13,6 +13,7 @@ from entrypoints.command import BAD_INPUT
 from iqa import checkpoint
 
 THIRD = 3  # the checkpoint that has no room
+UNTRIED = "not tried: this user may not mount"
 
 
 def limited(home: Home, name: str, stage: str, share: float, without: str = "") -> Outcome:
@@ -49,7 +50,7 @@ def small(home: Home, name: str, stage: str) -> Outcome:
         runs.mkdir()
         room = int(2.5 * _largest(home, stage))
         if not _mounted(runs, f"size={room}"):
-            return "", "not tried: this user may not mount"
+            return "", UNTRIED
         try:
             code = place.finish(stage)
             wrong = _after(place, code, place.run_folder())
@@ -61,13 +62,13 @@ def small(home: Home, name: str, stage: str) -> Outcome:
             subprocess.run(["umount", "-l", str(runs)], check=False)
 
 
-def read_only(home: Home, name: str, stage: str) -> Outcome:
+def read_only(home: Home, name: str, stage: str, without: str = "") -> Outcome:
     """Nothing can be written where the runs should lie: one sentence, exit code 2."""
-    with Place(home, name) as place:
+    with Place(home, name, without) as place:
         runs = place.folder / "runs"
         runs.mkdir()
         if not _mounted(runs, "ro"):
-            return "", "not tried: this user may not mount"
+            return "", UNTRIED
         try:
             code, said = place.finish(stage), place.said()
             wrong = code != BAD_INPUT or "Read-only" not in said or "Traceback" in said

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import toys
-from benchmarks.faults import attempt, trace, warm
+from benchmarks.faults import attempt, sabotage, trace, warm
 from benchmarks.faults.home import Home
 
 PATIENCE = 300.0  # seconds for a command to end
@@ -56,6 +56,7 @@ class Place:
 
     def environment(self) -> dict[str, str]:
         own = {"MLFLOW_TRACKING_URI": self.address} if self.address else {}
+        own["PYTHONPATH"] = sabotage.everywhere(self.without, self.folder)
         return self.home.environment(self.folder) | own
 
     def words(self, stage: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Protections of the product, each switched off in one process: so that the harness is seen to catch the loss."""
+"""Protections of the product, each switched off in some processes: so that the harness is seen to catch the loss."""
 
 import os
 import shutil
@@ -7,16 +7,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import serialization
 
+from benchmarks.faults.home import ROOT
 from iqa import checkpoint, tracking
 from iqa.encoders import extractor
 from iqa.stages import training
 from iqa.stages.state import State
-from iqa.tracking import journal, lock, run, shipping, store, syncing
+from iqa.tracking import journal, lock, run, shipping, signals, store, syncing
+from studies.search import claims
 
 
 def in_place() -> None:
@@ -194,6 +197,21 @@ def careless() -> None:
     journal.Journal._cut = cut
 
 
+def orphaned() -> None:
+    """A command goes on when the `mlflow run` around it is gone."""
+    signals.sys = SimpleNamespace(platform="none")
+
+
+def wordless() -> None:
+    """An error is a traceback."""
+    os.environ["IQA_TRACEBACK"] = "yes"
+
+
+def unretried() -> None:
+    """A trial whose worker died is nobody's."""
+    claims.again = lambda study, trial: None
+
+
 PROTECTIONS: dict[str, Callable[[], None]] = {
     "": lambda: None,
     "temporary folder": in_place,
@@ -219,9 +237,21 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "exit code 75": untroubled,
     "what a checkpoint presupposes": gullible,
     "whole lines": careless,
+    "parent's death": orphaned,
+    "errors as sentences": wordless,
+    "retried trials": unretried,
 }
 
 
 def switch_off(name: str) -> None:
     """Do without one of them in this process from now on."""
     PROTECTIONS[name]()
+
+
+def everywhere(name: str, folder: Path) -> str:
+    """A PYTHONPATH with which every Python that is started does without one of them."""
+    if not name:
+        return str(ROOT)
+    code = f"from benchmarks.faults import sabotage\nsabotage.switch_off({name!r})\n"
+    (folder / "sitecustomize.py").write_text(code, encoding="utf-8")
+    return f"{folder}{os.pathsep}{ROOT}"

@@ -59,10 +59,10 @@ def _statuses() -> list[tuple[str, str]]:
     return [(row.status, row.tags.get("iqa.stopped", "")) for row in tracking.rows()]
 
 
-def project(home: Home, name: str, stage: str, seed: int, times: int) -> Outcome:
+def project(home: Home, name: str, stage: str, seed: int, times: int, without: str = "") -> Outcome:
     """`mlflow run` asked to stop; its child has to leave as if it had been asked itself."""
     draw = random.Random(f"{seed} {name}")
-    with Place(home, name) as place:
+    with Place(home, name, without) as place:
         words = [word.removeprefix("--") for word in place.words(stage)]
         given = [part for word in words for part in ("-P", word)]
         parent = _mlflow_run(place, stage, given)

@@ -12,9 +12,9 @@ PATIENCE = 3600.0  # seconds
 SINGLE = tuple(fault for fault in study_faults.FAULTS if fault != "kills")
 
 
-def injected(home: Home, name: str, fault: str, seed: int) -> Outcome:
+def injected(home: Home, name: str, fault: str, seed: int, without: str = "") -> Outcome:
     """One of its faults; everything that it starts ends with it."""
-    with Place(home, f"study {name}") as place:
+    with Place(home, f"study {name}", without) as place:
         count = place.ask(lambda: asdict(study_faults.inject(fault, KILLS, AWAY, seed)), PATIENCE)
         wrong = count["held"] < count["tried"]
         return (f"{count['held']} of {count['tried']}: {count['note']}", "") if wrong else ("", count["note"])
