@@ -8,7 +8,7 @@ its levels, both equally severe; so its levels are ordered too.
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,6 +92,15 @@ def draws(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 def expand(names: Iterable[str]) -> tuple[str, ...]:
     """Families behind the names, in order, each once: ("brightness", "darken") → ("brighten", "darken")."""
     return tuple(dict.fromkeys(family for draw in draws(names) for family in draw))
+
+
+def group_of(family: str, others: Mapping[str, tuple[str, tuple[str, ...]]]) -> str:
+    """The group of one of our families, or of those that a data set has beside them: name → (its group, ours like it).
+
+    >>> group_of("denoise", {"denoise": ("noise", ())})
+    'noise'
+    """
+    return others[family][0] if family in others else FAMILIES[family].group
 
 
 def drawn(choices: Sequence[tuple[str, ...]], most: int, chance: Generator) -> str:

@@ -109,13 +109,14 @@ def _cross(evidence: Evidence, bare: Verdict, contrast: Mapping[str, str]) -> Ve
 
 
 def used(evidence: Evidence, arm: str) -> list[str]:
-    """Every family of the groups from which the arm's pretraining drew its degradations."""
-    from iqa.degradations import FAMILIES, expand
+    """Every family, KADID's others included, of the groups from which the arm's pretraining drew its degradations."""
+    from iqa.datasets.kadid import OTHERS
+    from iqa.degradations import FAMILIES, expand, group_of
 
     rows = evidence.runs("pretrain", arm) if arm in evidence.pretrained else []
     told = {name for row in rows for name in str(row.params.get("degrade.families", "")).split(",") if name}
-    groups = {FAMILIES[family].group for family in expand(tuple(sorted(told)))} if told else set()
-    return sorted(name for name, family in FAMILIES.items() if family.group in groups)
+    groups = {group_of(family, OTHERS) for family in expand(tuple(sorted(told)))} if told else set()
+    return sorted(name for name in {*FAMILIES, *OTHERS} if group_of(name, OTHERS) in groups)
 
 
 def _restricted(evidence: Evidence, one: Comparison, families: Sequence[str]) -> bool:

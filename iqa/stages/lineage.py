@@ -79,4 +79,4 @@ def divided(present: Iterable[str], pretrained: Iterable[str]) -> dict[str, list
 
 def group_of(family: str) -> str:
     """The group of one of our families, or of KADID's others."""
-    return kadid.OTHERS[family][0] if family in kadid.OTHERS else degradations.FAMILIES[family].group
+    return degradations.group_of(family, kadid.OTHERS)
