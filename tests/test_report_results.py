@@ -109,6 +109,16 @@ def test_the_headline_gives_difference_interval_pairs_and_mark(store):
     assert said.endswith("], 3 seed pairs: ? undecided.")
 
 
+def test_the_mark_in_the_headline_is_that_of_a_claim_on_the_contrast_it_shows(store):
+    alike = {"name": "alike", "treatment": "baseline", "baseline": "baseline"}
+    contrasts = [*EXPERIMENT["contrasts"], alike]
+    claimed = [{"title": name, "contrast": name, "measure": "own"} for name in ("alike", "pretraining")]
+    marks = {one.contrast: one.mark for one in verdicts.decide(store.evidence(contrasts=contrasts, claims=claimed))}
+    assert marks == {"alike": "≈", "pretraining": "?"}
+    assert headline(store, contrasts=contrasts, claims=claimed).endswith("3 seed pairs: ? undecided.")
+    assert headline(store, contrasts=contrasts, claims=claimed[:1]).endswith("], 3 seed pairs.")
+
+
 def test_two_seed_pairs_decide_nothing(store):
     assert headline(store, seeds=[0, 1]).endswith("2 seed pairs: ? undecided.")
 

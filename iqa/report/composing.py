@@ -63,11 +63,15 @@ def _banner(demonstration: bool | str) -> str:
 
 
 def headline(evidence: Evidence, comparisons: Sequence[Comparison], decided: Sequence[Verdict]) -> Cell:
-    """The first contrast on the test part of its own data, with its claim's mark; without contrasts, an arm's SRCC."""
+    """The first contrast on the test part of its own data, with its claim's mark; without contrasts, an arm's SRCC.
+
+    Claims on other contrasts say nothing about it: without one of its own it has no mark.
+    """
     prefix = "Demonstration. " if evidence.experiment.get("demonstration") else ""
     own = [one for one in comparisons if one.kind == "own"]
     if own:
-        mark = next((one.mark for one in decided if one.measure == "own"), own[0].mark)
+        marks = [one.mark for one in decided if (one.measure, one.contrast) == ("own", own[0].name)]
+        mark = marks[0] if marks else own[0].mark
         return say(prefix, *claims.sentence(evidence, replace(own[0], mark=mark)))
     arm = evidence.arms[0]
     return say(f"{prefix}{evidence.title(arm)} on {evidence.own} (test): SRCC ", *results.own_srcc(evidence, arm), ".")

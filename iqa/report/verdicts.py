@@ -18,11 +18,12 @@ SHARES = ("100", "10")  # per cent of the labels that the probes of claim "probe
 class Verdict:
     """A claim with its evidence; hole: what is missing; void: why its mark confirms nothing.
 
-    pairs: the seed pairs that all of its parts have.
+    contrast: the name of the one that it is about; pairs: the seed pairs that all of its parts have.
     """
 
     title: str
     measure: str
+    contrast: str
     parts: tuple[statistics.Part, ...] = ()
     guards: tuple[statistics.Contrast, ...] = ()
     words: Cell = ()
@@ -81,7 +82,7 @@ def _mark(one: Verdict, adjusted: float, void: str, wanted: int) -> str:
 
 
 def _weighed(evidence: Evidence, claim: Mapping[str, str], contrast: Mapping[str, str]) -> Verdict:
-    bare = Verdict(claim["title"], claim["measure"])
+    bare = Verdict(claim["title"], claim["measure"], contrast["name"])
     sides = [chosen(evidence, contrast[side]) for side in ("treatment", "baseline")]
     hole = next((side.hole for side in sides if side.hole is not None), None)
     return replace(bare, hole=hole) if hole else MEASURES[claim["measure"]](evidence, bare, contrast)
