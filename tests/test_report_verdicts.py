@@ -180,18 +180,48 @@ GRID = {
 }
 
 
-def interaction(folder, values):
+def interaction(folder, values, bend=0.01):
     """What the report says of the gain at the last rate minus the first: value by arm, those of "fast" by seed."""
     store = Store(folder)
     for arm, value in values.items():
         for seed in EXPERIMENT["seeds"]:
-            store.add("finetune", arm, seed, {"best/val_srcc": value + seed * seed / 100 * (arm == "fast")}, {})
+            store.add("finetune", arm, seed, {"best/val_srcc": value + bend * seed * seed * (arm == "fast")}, {})
     return plain(choosing.section(store.evidence(**GRID))[0].blocks[-1].parts)
 
 
 def test_the_interaction_with_the_rate_is_a_paired_t_over_seeds(tmp_path):
     said = interaction(tmp_path, {"slow": 0.5, "fast": 0.5, "pre-slow": 0.5, "pre-fast": 0.6})
     assert "+0.0833 [−" not in said and "(validation SRCC, last rate minus first): +0.0833 [" in said
+
+
+def test_the_interaction_pairs_seeds_by_number_and_takes_those_that_all_four_arms_have(tmp_path):
+    """Seeds 0, 1, 2 of three arms against 1, 2, 3 of the fourth: by place in the list, seed 0 would meet seed 1."""
+    store = Store(tmp_path)
+    gains = {"slow": 0.0, "fast": 0.0, "pre-slow": 0.1, "pre-fast": 0.2}
+    for arm, gain in gains.items():
+        for seed in (1, 2, 3) if arm == "pre-fast" else (0, 1, 2):
+            lift = gain + (seed == 2) / 50 * (arm == "pre-fast")
+            store.add("finetune", arm, seed, {"best/val_srcc": 0.5 + seed / 10 + lift}, {})
+    evidence = store.evidence(**GRID, seeds=[0, 1, 2, 3])
+    expected = statistics.paired_t([0.1, 0.12])
+    (said,) = choosing.section(evidence)[0].blocks[1:]
+    number = said.parts[1]
+    assert number.values == pytest.approx((expected.delta, expected.low, expected.high))
+    assert {row.tags["seed"] for row in store.rows if row.run_id in number.runs} == {"1", "2"} and len(number.runs) == 8
+    assert plain(said.parts).endswith("], from 2 of the 4 runs that each arm is to have.")
+
+
+def test_the_interaction_waits_for_two_runs_that_all_four_arms_have(tmp_path):
+    store = Store(tmp_path)
+    for arm in GRID["arms"]:
+        for seed in (1, 2) if arm == "slow" else (0, 1):
+            store.add("finetune", arm, seed, {"best/val_srcc": 0.5}, {})
+    assert len(choosing.section(store.evidence(**GRID, seeds=[0, 1, 2]))[0].blocks) == 1
+
+
+def test_the_interaction_ends_in_one_period_also_where_its_reason_is_a_sentence(tmp_path):
+    said = interaction(tmp_path, {"slow": 0.5, "fast": 0.5, "pre-slow": 0.5, "pre-fast": 0.6}, bend=0)
+    assert said.endswith("undefined: The differences do not vary at all: no interval.")
 
 
 def test_the_interaction_is_undefined_where_a_validation_value_is(tmp_path):

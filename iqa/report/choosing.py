@@ -77,16 +77,28 @@ def _interaction(evidence: Evidence) -> list[Paragraph]:
         sides = [groups.get(contrast[side], {}).get("arms", ()) for side in ("treatment", "baseline")]
         if not all(sides) or len(sides[0]) != len(sides[1]):
             continue
-        ends = [(sides[0][at], sides[1][at]) for at in (0, -1)]
-        rows = [[evidence.runs("finetune", arm) for arm in pair] for pair in ends]
-        flat = [runs for pair in rows for runs in pair]
-        if any(len(runs) != len(flat[0]) or len(runs) < 2 for runs in flat):
+        rows = _shared(evidence, [side[at] for at in (0, -1) for side in sides])
+        if len(rows[0]) < 2:
             continue
-        low, high = (np.array(_values(pair[0])) - np.array(_values(pair[1])) for pair in rows)
-        runs = tuple(row.run_id for part in flat for row in part)
+        first, first_base, last, last_base = (np.array(_values(part)) for part in rows)
+        runs = tuple(row.run_id for part in rows for row in part)
         text = f"Interaction of {contrast['name']} with the rate (validation SRCC, last rate minus first): "
-        found.append(Paragraph(say(text, _gain(high - low, runs), "."), "item"))
+        gain = _gain((last - last_base) - (first - first_base), runs)
+        found.append(Paragraph(say(text, gain, f"{_short(evidence, len(rows[0]))}."), "item"))
     return found
+
+
+def _shared(evidence: Evidence, arms: Sequence[str]) -> list[list[Row]]:
+    """Each arm's runs of the seeds (and folds) that all of the arms have, in one order: pairs are of the same seed."""
+    places = [evidence.places("finetune", arm) for arm in arms]
+    common = [place for place in places[0] if all(place in other for other in places)]
+    return [[one[place] for place in common] for one in places]
+
+
+def _short(evidence: Evidence, count: int) -> str:
+    """How many runs of each arm a number is from, where that is not all of them."""
+    wanted = len(evidence.seeds) * len(evidence.folds)
+    return f", from {count} of the {wanted} runs that each arm is to have" if count < wanted else ""
 
 
 def _gain(differences: np.ndarray, runs: tuple[str, ...]) -> Number | Undefined:
@@ -96,7 +108,7 @@ def _gain(differences: np.ndarray, runs: tuple[str, ...]) -> Number | Undefined:
     gain = statistics.paired_t(differences)
     values, parts = (gain.delta, gain.low, gain.high), ("mean", "low", "high")
     if not np.isfinite(values).all():
-        return Undefined(gain.why, runs)
+        return Undefined(gain.why.rstrip("."), runs)  # a sentence, which ends in the period of the one around it
     return Number(values, "{0:+.4f} [{1:+.4f}, {2:+.4f}]", runs, "gain at the last rate minus the first", parts)
 
 
