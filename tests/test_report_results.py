@@ -173,6 +173,19 @@ def test_the_newest_of_two_finished_runs_counts_even_if_it_is_worse(store):
     assert "baseline finetune seed 0 has 2 finished runs" in words(provenance.deviations(store.evidence()))
 
 
+def test_an_arm_of_this_name_in_another_experiment_of_the_report_is_no_repetition(store):
+    """`shows:` brings the other experiment's runs, whose arms may be called as these are."""
+    row = store.run("finetune", "baseline", 0)
+    theirs = replace(row, run_id="w" * 32, start=row.start + 1, tags=row.tags | {"experiment": "ablate"})
+    store.rows.append(theirs)
+    place = report.titled("finetune", "baseline", 0)
+    runs = {run.name: run.run_id for run in store.rows[:-1]}
+    shown = EXPERIMENT | {"name": "ablate", "runs": {place: theirs.run_id}}
+    assert "finished runs" not in words(provenance.deviations(store.evidence(runs=runs, shown=[shown])))
+    shared = shown | {"runs": {place: row.run_id}}  # reused by the other: this one's place has two nevertheless
+    assert f"{place} has 2 finished runs" in words(provenance.deviations(store.evidence(runs=runs, shown=[shared])))
+
+
 def test_an_undefined_metric_is_called_so_with_the_reason_and_never_zero(store):
     run = store.run("finetune", "baseline", 1)
     run.metrics["test/sample/srcc"] = math.nan

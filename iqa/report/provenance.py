@@ -106,11 +106,13 @@ def _unfinished(evidence: Evidence) -> list[Paragraph]:
 
 
 def _repeated(evidence: Evidence) -> list[Paragraph]:
-    """Cells that finished more than once: the newest counts."""
+    """Cells that finished more than once: the newest counts. Another experiment's cell may be called the same."""
+    own, *shown = [set(one.experiment.get("runs", {}).values()) for one in evidence.with_shown]
+    theirs = set().union(*shown) - own
     keys = [
         tuple(str(row.tags.get(kind, "")) for kind in ("stage", "arm", "seed", "fold"))
         for row in evidence.ranked
-        if row.status == FINISHED
+        if row.status == FINISHED and row.run_id not in theirs
     ]
     return [
         Paragraph(say(f"{titled(*place)} has {times} finished runs; the newest is shown."), "item")
