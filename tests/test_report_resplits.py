@@ -63,10 +63,10 @@ def test_curves_are_those_of_every_fold_as_the_tables_of_epochs_are(store):
         store.curves[row.run_id] = {"val/srcc": [(1, level), (2, level + 0.5)]}
     evidence = store.evidence(**changes)
     drawn = figures.curves(evidence, "finetune", evidence.arms, "val/srcc")
-    assert list(drawn[evidence.title("baseline")]) == [f"0, fold round {k}" for k in range(3)]
+    assert list(drawn["baseline"]) == [f"0, fold round {k}" for k in range(3)]
     table = training.epochs(evidence, "finetune", "baseline", {"val/srcc": "Val. SRCC"})
     assert "mean over 3 runs" in plain(table.caption)
-    means = [np.mean([line[at][1] for line in drawn[evidence.title("baseline")].values()]) for at in (0, 1)]
+    means = [np.mean([line[at][1] for line in drawn["baseline"].values()]) for at in (0, 1)]
     assert means == pytest.approx([row[1][0].values[0] for row in table.rows])
     (caption,) = {training.finetuning(evidence).caption.split(" Line: ")[1]}
     assert caption == "mean over seeds and folds; band: their range."

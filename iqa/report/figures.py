@@ -12,7 +12,7 @@ from iqa.report.evidence import Evidence, Row, tested
 from iqa.report.predictions import Predictions
 from iqa.report.results import ordering_families
 
-Curves = dict[str, dict[str, list[tuple[int, float]]]]  # line name → seed (and fold) → (epoch, value)
+Curves = dict[str, dict[str, list[tuple[int, float]]]]  # arm → seed (and fold) → (epoch, value)
 
 POINTS = 100  # of a fitted curve
 PRETRAIN = {"train/loss": "Total loss", "train/consistency": "Consistency term", "train/ranking": "Ranking term"}
@@ -30,13 +30,13 @@ def visualisations(evidence: Evidence, comparisons: Sequence[Comparison]) -> Sec
 
 
 def curves(evidence: Evidence, stage: str, arms: Sequence[str], key: str) -> Curves:
-    """A metric's history of every finished run, by arm title and seed (and fold)."""
+    """A metric's history of every finished run, by arm and seed (and fold): two arms may have one title."""
     found: Curves = {}
     for arm in arms:
         places = evidence.places(stage, arm)
         lines = {place: finite(evidence.history(row.run_id, key)) for place, row in places.items()}
         if any(lines.values()):
-            found[evidence.title(arm)] = {place: line for place, line in lines.items() if line}
+            found[arm] = {place: line for place, line in lines.items() if line}
     return found
 
 
@@ -139,7 +139,7 @@ def ordering(evidence: Evidence) -> Figure | Paragraph:
     for (arm, seed, row), family in product(ran, families):
         value = row.metrics.get(f"final/ordering/{family}")
         if value is not None and np.isfinite(value):
-            values.setdefault(evidence.title(arm), {}).setdefault(family, []).append(value)
+            values.setdefault(arm, {}).setdefault(family, []).append(value)
             data.append((arm, seed, family, float(value)))
             rows.append(row)
     if not data:
@@ -192,10 +192,14 @@ def _line_figure(
     for key, (title, lines) in panels.items():
         if not lines:
             continue
-        alt = f"{title} per epoch for {', '.join(lines)}; mean over {over(evidence, stage)} and the range between them."
+        named = ", ".join(map(evidence.title, lines))
+        alt = f"{title} per epoch for {named}; mean over {over(evidence, stage)} and the range between them."
         drawn.append(Panel(slug(key), plots.lines(lines, title, _titles(evidence)), alt))
         data += [
-            (key, arm, seed, *point) for arm, runs in lines.items() for seed, line in runs.items() for point in line
+            (key, evidence.title(arm), seed, *point)
+            for arm, runs in lines.items()
+            for seed, line in runs.items()
+            for point in line
         ]
     if not drawn:
         return _hole(evidence, stage, arms, caption)
@@ -207,9 +211,9 @@ def _line_figure(
     )
 
 
-def _titles(evidence: Evidence) -> list[str]:
+def _titles(evidence: Evidence) -> dict[str, str]:
     """The arms in their order, which fixes their colours."""
-    return [evidence.title(arm) for arm in evidence.arms]
+    return {arm: evidence.title(arm) for arm in evidence.arms}
 
 
 def _ids(rows: Sequence[Row]) -> tuple[str, ...]:

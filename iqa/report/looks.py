@@ -199,14 +199,14 @@ def by_family(evidence: Evidence, target: str) -> Figure | None:
             at = answer.families == family
             value = metrics.srcc(answer.values[at], answer.scores[at])
             if np.isfinite(value):
-                found.setdefault(evidence.title(arm), {}).setdefault(family, []).append(value)
+                found.setdefault(arm, {}).setdefault(family, []).append(value)
                 data.append((arm, seed, family, value))
                 rows.append(row.run_id)
     families = sorted({family for values in found.values() for family in values})
     if not families:
         return None
-    order = [evidence.title(arm) for arm in evidence.arms]
-    png = plots.dots(found, families, f"SRCC within each distortion of {target}", order, "SRCC")
+    titles = {arm: evidence.title(arm) for arm in evidence.arms}
+    png = plots.dots(found, families, f"SRCC within each distortion of {target}", titles, "SRCC")
     alt = f"Dot plot of SRCC on {target} within {', '.join(families)}; every seed of every arm is a dot"
     caption = f"SRCC on {target} within each distortion, every seed a dot."
     header = ("arm", "seed", "family", "srcc")

@@ -66,20 +66,24 @@ def label(text: str) -> str:
 
 
 @kept
-def lines(curves: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], title: str, order: Sequence[str]) -> bytes:
-    """Mean over runs per epoch with the band between the lowest and the highest; `order` fixes the colours."""
+def lines(
+    curves: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], title: str, titles: Mapping[str, str]
+) -> bytes:
+    """Mean over runs per epoch with the band between the lowest and the highest.
+
+    titles: of every arm, also of those without a curve; their order fixes the colours.
+    """
     from matplotlib.ticker import MaxNLocator
 
     with canvas() as (axes, png):
         for name, runs in curves.items():
-            index = list(order).index(name) % len(PALETTE)
+            index = list(titles).index(name) % len(PALETTE)
             epochs = sorted({epoch for line in runs.values() for epoch, _ in line})
             values = [[value for line in runs.values() for at, value in line if at == epoch] for epoch in epochs]
             colour, mark = PALETTE[index], MARKERS[index] if len(epochs) <= 15 else None
             means = [float(np.mean(at)) for at in values]
-            axes.plot(
-                epochs, means, color=colour, linestyle=DASHES[index], marker=mark, markersize=4, label=label(name)
-            )
+            look = {"color": colour, "linestyle": DASHES[index], "marker": mark, "markersize": 4}
+            axes.plot(epochs, means, **look, label=label(titles[name]))
             axes.fill_between(
                 epochs, [min(at) for at in values], [max(at) for at in values], color=colour, alpha=0.16, lw=0
             )
@@ -116,10 +120,13 @@ def dots(
     values: Mapping[str, Mapping[str, Sequence[float]]],
     families: Sequence[str],
     title: str,
-    order: Sequence[str],
+    titles: Mapping[str, str],
     axis: str = "Share of pairs in the right order",
 ) -> bytes:
-    """A line for each family, a dot for each seed of each arm, on the scale from one half (or the lowest) to 1."""
+    """A line for each family, a dot for each seed of each arm, on the scale from one half (or the lowest) to 1.
+
+    titles: as `lines` takes them.
+    """
     with canvas((4.3, 1.3 + 0.36 * len(families))) as (axes, png):
         lowest = 0.5
         for index, (name, by_family) in enumerate(values.items()):
@@ -129,9 +136,9 @@ def dots(
             ]
             lowest = min([lowest, *(x for x, _ in points)])
             x, y = zip(*points, strict=True)
-            at = list(order).index(name) % len(PALETTE)
+            at = list(titles).index(name) % len(PALETTE)
             look = {"color": PALETTE[at], "marker": MARKERS[at]}
-            axes.scatter(x, y, s=26, alpha=0.75, lw=0, label=label(name), **look, zorder=3, clip_on=False)
+            axes.scatter(x, y, s=26, alpha=0.75, lw=0, label=label(titles[name]), **look, zorder=3, clip_on=False)
         axes.set_yticks(range(len(families)), [label(family) for family in families])
         axes.set(xlabel=axis, title=words(title), xlim=(lowest - 0.02, 1.005))
         axes.set_ylim(len(families) - 0.5, -0.5)
