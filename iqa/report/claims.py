@@ -11,11 +11,12 @@ from iqa.report.choosing import chosen
 from iqa.report.document import Atom, Cell, Number, Text, Undefined, say
 from iqa.report.evidence import Evidence
 from iqa.report.predictions import Predictions
+from iqa.statistics.verdict import SMALL_BELOW
 
 MARGINS = {"own": statistics.MARGIN_KONIQ, "cross": statistics.MARGIN_ACROSS}
 MEANING = {
     "✓": "better",
-    "✓ small": "better, by less than 0.003",
+    "✓ small": f"better, by less than {SMALL_BELOW:g}",
     "✗": "worse",
     "≈": "equal within the margin",
     "?": "undecided",
