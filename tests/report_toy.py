@@ -1,5 +1,7 @@
 """A toy experiment for the tests of the report: rows, histories and predictions written by hand."""
 
+import csv
+import io
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -8,6 +10,7 @@ import numpy as np
 
 from iqa import report
 from iqa.randomness import sub_seed
+from iqa.report.document import Table, table_csv
 from iqa.report.evidence import Evidence, Row
 
 HOST = "http://tracking.test:5000"
@@ -99,6 +102,11 @@ class Store:
         wanted = (stage, arm, str(seed))
         kinds = ("stage", "arm", "seed")
         self.rows = [row for row in self.rows if tuple(row.tags.get(kind) for kind in kinds) != wanted]
+
+
+def lines(table: Table) -> list[dict[str, str]]:
+    """A table as its csv tells it."""
+    return list(csv.DictReader(io.StringIO(table_csv(table))))
 
 
 def url(run: str) -> str:

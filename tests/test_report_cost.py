@@ -1,24 +1,17 @@
 """What the report says that it cost: times, GPU use, parameters and sizes, from what the runs left."""
 
-import csv
-import io
 from pathlib import Path
 
 import pytest
-from report_toy import Store, make
+from report_toy import Store, lines, make
 
 from iqa.report import cost
-from iqa.report.document import Table, plain, table_csv
+from iqa.report.document import plain
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return make(tmp_path)
-
-
-def lines(table: Table) -> list[dict[str, str]]:
-    """A table as its csv tells it."""
-    return list(csv.DictReader(io.StringIO(table_csv(table))))
 
 
 def test_costs_are_computed_from_the_runs_and_sizes_from_the_manifests(store):

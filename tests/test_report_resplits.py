@@ -1,16 +1,14 @@
 """Random re-splits of an experiment's own data: what the report decides by, and what it shows."""
 
-import csv
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_toy import Store, logged, make
+from report_toy import Store, lines, logged, make
 
 from iqa import statistics
 from iqa.report import analysis, claims, cost, figures, results, training
-from iqa.report.document import Undefined, plain, table_csv
+from iqa.report.document import Undefined, plain
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def test_random_re_splits_are_decided_by_nadeau_and_bengio_since_they_share_imag
     ends = (found.found.low, found.found.high, found.found.p)
     assert ends == pytest.approx((expected.low, expected.high, expected.p))
     assert "1 seed pair × 4 re-splits" in plain(claims.sentence(evidence, found))
-    shown = list(csv.DictReader(io.StringIO(table_csv(results.main_table(evidence)))))[1]
+    shown = lines(results.main_table(evidence))[1]
     low, mean, high = (float(shown[f"SRCC{end}"]) for end in (" 95% low", "", " 95% high"))
     arm = statistics.nadeau_bengio(np.subtract(srcc[0], 1), 80, 20)
     assert low < mean < high and high - low == pytest.approx(min(arm.high, 0) - arm.low)

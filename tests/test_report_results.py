@@ -1,28 +1,21 @@
 """What the report's tables and sentences hold, from rows and predictions written by hand."""
 
-import csv
-import io
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from report_toy import EXPERIMENT, Store, make
+from report_toy import EXPERIMENT, Store, lines, make
 
 from iqa import report, statistics
 from iqa.report import ceiling, claims, composing, provenance, results, setup, training, verdicts
-from iqa.report.document import Section, Table, Undefined, plain, table_csv, walk
+from iqa.report.document import Section, Undefined, plain, walk
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return make(tmp_path)
-
-
-def lines(table: Table) -> list[dict[str, str]]:
-    """A table as its csv tells it."""
-    return list(csv.DictReader(io.StringIO(table_csv(table))))
 
 
 def main(store: Store, **changes) -> list[dict[str, str]]:
