@@ -8,6 +8,7 @@ from typing import Any
 from iqa.report.bundle import EXPERIMENT
 from iqa.report.evidence import Fetch, Row
 from iqa.report.setup import ENVIRONMENT
+from iqa.tracking import SYSTEM
 
 CODE = ("git.commit", "git.dirty", "cell", "cell.inputs", "experiment.hash", "iqa.command")
 DATA = ("data.", "targets.")  # begin the fields that say what the data are
@@ -16,7 +17,6 @@ DECLARED = (
     *("title", "preset", "declaration", "arms", "groups", "seeds", "folds", "resplit", "contrasts", "claims"),
     *("ablations", "data", "targets"),
 )
-SYSTEM = "system/"  # begins what the machine did beside a run, as MLflow names it
 
 
 def differences(one: Row, other: Row, fetch: Fetch) -> Iterator[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from iqa.report.document import Atom, Cell, Missing, Number, Text, Undefined
 from iqa.report.predictions import Predictions, read_predictions
-from iqa.tracking.run import metric_name
+from iqa.tracking import metric_name
 
 FINISHED = "FINISHED"
 

@@ -10,13 +10,13 @@ refusing, lock, signals, system (how busy the machine is), provenance.
 from iqa.tracking.adoption import abandon, adopt, stand_in
 from iqa.tracking.folders import every as run_folders
 from iqa.tracking.folders import runs_folder
-from iqa.tracking.journal import Journal, JournalError
+from iqa.tracking.journal import SYSTEM, Journal, JournalError
 from iqa.tracking.local import RunRow
 from iqa.tracking.lock import Busy, held
 from iqa.tracking.patience import StillAway, expect_store, persist
 from iqa.tracking.reading import best_model, compare_url, fetch, history, logged_model, look, resolve, row, rows, url
 from iqa.tracking.refusing import troubled
-from iqa.tracking.run import Run, is_finished, open_run
+from iqa.tracking.run import Run, is_finished, metric_name, open_run
 from iqa.tracking.signals import (
     Stopped,
     follow,
@@ -34,6 +34,7 @@ from iqa.tracking.syncing import Unshipped, copied, gone, sync, sync_all, sync_p
 from iqa.tracking.table import table_url
 
 __all__ = [
+    "SYSTEM",
     "Busy",
     "Journal",
     "JournalError",
@@ -61,6 +62,7 @@ __all__ = [
     "is_finished",
     "logged_model",
     "look",
+    "metric_name",
     "offline",
     "open_run",
     "persist",
