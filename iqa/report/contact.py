@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from iqa.report import pages
+from iqa.report.html import environment, picture
 
 
 class Shown(Protocol):
@@ -30,8 +30,8 @@ def render(
     span: from the worst to the best opinion, which decides the digits that are shown.
     """
     digits = 1 if span >= 50 else 2 if span >= 3 else 3
-    environment = pages.environment(
-        jpeg=lambda one: pages.picture(one.thumbnail, "jpeg"),
+    templates = environment(
+        jpeg=lambda one: picture(one.thumbnail, "jpeg"),
         opinion=lambda one: f"{one.opinion:.{digits}f}",
         percent=lambda one: f"{100 * min(1.0, max(0.0, one.score)):.0f}",
         short=lambda one: one.name.replace("\\", "/").rpartition("/")[2],
@@ -39,4 +39,4 @@ def render(
     total = len(pictures) + left_out
     half = len(pictures) // 2 if left_out else len(pictures)
     told = {"groups": [pictures[:half], pictures[half:]], "left_out": left_out, "total": total}
-    return environment.get_template("contact.html").render(**told, skipped=skipped, about=about)
+    return templates.get_template("contact.html").render(**told, skipped=skipped, about=about)

@@ -1,4 +1,7 @@
-"""Document → one HTML file that needs nothing else: styles, figures and data inside, no script, no request."""
+"""Document → one HTML file that needs nothing else: styles, figures and data inside, no script, no request.
+
+`environment` and `picture` are what every page is made with, the contact sheet too.
+"""
 
 import base64
 from collections.abc import Sequence
@@ -8,7 +11,6 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from iqa.report import pages
 from iqa.report.document import (
     Atom,
     Cell,
@@ -43,12 +45,12 @@ class Slot:
 
 def render(document: Document, links: Links) -> str:
     """The page. Everything is escaped; what is linked, is linked to the tracking store or inside the page."""
-    environment = pages.environment(
+    templates = environment(
         cell=partial(cell, links=links),
         slots=partial(slots, links=links),
         beside=beside,
         kind=lambda block: KINDS[type(block)],
-        png=lambda panel: pages.picture(panel.png, "png"),
+        png=lambda panel: picture(panel.png, "png"),
         data=data_uri,
         source=partial(source, links=links),
         anchor=anchor,
@@ -57,8 +59,29 @@ def render(document: Document, links: Links) -> str:
         folds=_groups,
     )
     # the body comes first: only then is it known which groups of runs the list of sources has to hold
-    body = environment.get_template("body.html").render(document=document)
-    return environment.get_template("page.html").render(document=document, body=Markup(body), links=links)
+    body = templates.get_template("body.html").render(document=document)
+    return templates.get_template("page.html").render(document=document, body=Markup(body), links=links)
+
+
+def environment(**functions: Any) -> Any:
+    """Jinja's environment with the templates of this folder: everything is escaped, a missing name is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = Environment(
+        loader=PackageLoader("iqa.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.globals.update(functions)
+    return found
+
+
+def picture(content: bytes, kind: str) -> Markup:
+    """A picture as the address of itself; kind: png, jpeg."""
+    return Markup(f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
 
 
 def cell(parts: Cell, links: Links) -> Markup:
