@@ -22,7 +22,7 @@ class Progress:
 
     def __call__(self, cell: Any, page: str, number: int, record: dict[str, float]) -> None:
         """cell: whose record it is; page: where its run is shown; number: the epoch, or which target set, from 1 on."""
-        total = records_of(cell.config)
+        total = int(record.get("epochs", records_of(cell.config)))
         if cell.title != self.title:
             self.title, self.first, self.began = cell.title, number, time.monotonic()
             print(f"{cell.title}: {page}", flush=True)
@@ -56,5 +56,5 @@ def final(name: str) -> bool:
 
 
 def records_of(settings: Any) -> int:
-    """How many records a stage with this config yields unless it stops early; extra passes come on top."""
+    """How many records a stage with this config yields unless it stops early, or says another number itself."""
     return settings.optim.epochs if hasattr(settings, "optim") else len(settings.targets.names)

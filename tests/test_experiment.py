@@ -125,6 +125,7 @@ def test_a_file_with_several_faults_names_them_all(tmp_path):
         ),
         ("baseline: baseline}", "baseline: pretrained}", "contrast pretraining compares pretrained with itself"),
         ("finetune: {", "finetune: {seed: 3, ", "has a seed of its own"),
+        ("title: ImageNet slowly", "title: ImageNet", "2 arms or groups have the title ImageNet: give each its own"),
     ],
 )
 def test_what_stands_twice_or_says_nothing_is_refused(tmp_path, was, becomes, says):
@@ -228,6 +229,9 @@ def test_a_preset_without_an_experiment_of_its_own_asks_for_one_by_name():
 def test_a_name_that_folders_and_mlflow_s_tags_cannot_bear_is_refused(name):
     told = matrix.read("demo").model_copy(update={"name": name})
     assert declaration.faults_of(told)[0].startswith(f"name: '{name}': up to 100 letters")
+    arms = told.arms | {name: told.arms["baseline"].model_copy(update={"title": "Another"})}
+    told = told.model_copy(update={"name": "x", "arms": arms})
+    assert declaration.faults_of(told) == [f"arm: '{name}': {declaration.NAMES}."]
 
 
 def test_a_mistyped_preset_is_no_experiment():

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -169,6 +170,18 @@ def test_a_command_that_ends_early_leaves_no_process_and_goes_on(command, number
     assert command().wait(timeout=200) == 0
     rows = tracking.rows()
     assert {row.status for row in rows} == {"FINISHED"} and len(rows) == 11
+
+
+def test_a_stop_keeps_the_reason_that_the_cell_gave(monkeypatch):
+    said = str(tracking.Stopped(signal.SIGUSR1)).replace("SIGUSR1", "max_hours")
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    writer.send(("stopped", (int(signal.SIGUSR1), said)))
+    team = hands.Team.__new__(hands.Team)
+    work = hands.Work(SimpleNamespace(key="k"), SimpleNamespace(join=lambda: None), reader, 0)
+    team.working, team.slots = [work], set()
+    with pytest.raises(tracking.Stopped, match="Stopped by max_hours") as stop:
+        team._over(work)
+    assert stop.value.exit_code == 128 + signal.SIGUSR1
 
 
 def test_an_answer_that_nobody_hears_any_more_is_no_error(monkeypatch):

@@ -1,10 +1,13 @@
 """Which cells a command may compute, what a plan says of them, what a declaration's hash covers."""
 
+from collections import Counter
+
 import pytest
 
 from iqa import experiment
-from iqa.config import ConfigError
-from iqa.experiment import cells, matrix, planning, running
+from iqa.config import ConfigError, flatten
+from iqa.experiment import cells, matrix, planning, publishing, running
+from iqa.tracking import RunRow, Snapshot
 
 FILE = """
 title: Toy
@@ -74,6 +77,7 @@ def test_only_and_force_choose_by_title(planned):
     assert running.Choice(only="pretrained *, * seed 1").may(cells[0])
     assert not running.Choice(only="baseline finetune seed 0").may(cells[0])
     assert running.Choice(force="all").again(cells[0]) and running.Choice(force="base*").again(cells[0])
+    assert not running.Choice(only="baseline evaluate *", force="all").again(cells[0]), "its successors wait for it"
 
 
 def test_a_plan_counts_places_shared_cells_and_what_the_seeds_can_decide(planned, home):
@@ -82,6 +86,21 @@ def test_a_plan_counts_places_shared_cells_and_what_the_seeds_can_decide(planned
     assert "3 finetune cells to compute; no finished run like them tells the cost" not in said
     assert "6 finetune cells to compute" in said  # the pretrained ones have no key before their encoder is there
     assert "3 seed pairs find a true ΔSRCC of" in said and "the spreads are assumed, not measured" in said
+
+
+def test_a_plan_prices_every_arm_by_its_own_epochs(planned, home, photos):
+    text = FILE.replace("finetune: {}", "finetune: {epochs: 4}")
+    text = text.replace("  pretrained:", "  longer: {title: Longer, spends: pretrained}\n  pretrained:")
+    plan = planned(text=text, data=photos)
+    baseline, longer = (plan.finetuning(arm, 0) for arm in ("baseline", "longer"))
+    told = {name: str(value) for name, value in flatten(baseline).items()}
+    row = RunRow("a" * 32, "", "FINISHED", told, {"stage": "finetune"}, {"cost/hours": 0.5}, 0, 1, "0", "")
+    missing = Counter({"baseline": 3, "again": 2, "longer": 1, "pretrained": 1})
+    priced = planning._estimate(plan, Snapshot([row]), "finetune", missing)
+    assert (priced.missing, priced.unknown, priced.from_runs) == (7, 0, 1)
+    crops = baseline.optim.epochs * len(cells.data(**baseline.data.model_dump()).part("train"))
+    more = (crops + longer.optim.extra_passes) / crops
+    assert more > 1 and priced.hours == pytest.approx(0.5 * (3 + 1 + 2 * 4 / baseline.optim.epochs + more))
 
 
 def test_a_plan_of_which_everything_is_done_says_that_nothing_is_left(planned, home, monkeypatch):
@@ -153,8 +172,10 @@ def test_a_report_shows_other_experiments_with_this_ones_preset_overrides_and_se
     fewer = planned(text=text, seeds="5").shown[0]
     assert fewer.experiment.seeds == (5,) and fewer.finetuning("none", 5).data.name == "sample"
     assert planned(text=text).experiment.declaration == planned().experiment.declaration
-    words = running.told("iqa main --preset=paper --experiment=toy '--data=my photos'", own)
+    words = publishing.told("iqa main --preset=paper --experiment=toy '--data=my photos'", own)
     assert words == "iqa main --preset=paper '--data=my photos' --experiment=ablations"
+    spaced = publishing.told("iqa main --experiment toy --seeds 0-2", own)
+    assert spaced == "iqa main --seeds 0-2 --experiment=ablations"
 
 
 def test_the_ablations_are_nine_rows_of_seven_arms():

@@ -1,6 +1,7 @@
 """The whole chain on a CPU: commands, nested runs, reuse, failures, `mlflow run`, the study."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,19 @@ def test_a_failing_cell_is_written_down_and_stops_no_other(toy, home, capsys):
     assert statuses[("pretrained", "evaluate")] == "FINISHED"
     assert statuses[(None, "experiment")] == "FAILED"  # as its exit code says, with its report all the same
     assert "lower the learning rate" in capsys.readouterr().err
+
+
+def test_a_finished_cell_that_lost_its_artifact_stops_no_other_and_is_computed_again_when_forced(toy, capsys):
+    assert run("main", *toy, "--seeds=0") == 0
+    encoder = next(row for row in tracking.rows() if row.tags["stage"] == "pretrain")
+    shutil.rmtree(tracking.fetch(encoder.run_id, "encoder"))
+    capsys.readouterr()
+    assert run("main", *toy, "--seeds=0") == 1
+    failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert len(failed) == 1 and "has no artifact 'encoder'" in failed[0]
+    assert "--force='pretrained pretrain seed 0' computes it again" in failed[0]
+    assert run("main", *toy, "--seeds=0", "--force=pretrained pretrain seed 0") == 0
+    assert capsys.readouterr().out.count("reused") == 4, "the same encoder again: everything after it is there"
 
 
 def test_the_stages_chain_by_run_id_and_a_bare_evaluation_takes_the_newest(home, photos, capsys):

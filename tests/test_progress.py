@@ -41,6 +41,11 @@ def test_what_is_left_is_told_from_the_second_record_on(clock, capsys):
     ]
 
 
+def test_a_stage_that_says_itself_how_long_it_is_is_believed(clock, capsys):
+    progress.Progress()(CELL, "http://here/r1", 5, {"epochs": 13})
+    assert "  5/13" in capsys.readouterr().out
+
+
 def test_a_resumed_stage_counts_from_where_it_went_on(clock, capsys):
     show = progress.Progress()
     show(CELL, "http://here/r1", 3, {})

@@ -1,14 +1,15 @@
 """The experiment: a file of arms × seeds → cells cached by content hash → nested runs and a report.
 
 declaration (the file), matrix (arms × seeds → configs), cells and code (keys), running and hands (who computes),
-planning, telling and searched (what the report is told), cleaning.
+publishing, telling and searched (the parent run, and what the report is told), planning, cleaning.
 """
 
 from iqa.experiment import planning
 from iqa.experiment.cells import Cell, Result, cell, compute, finished, identities, opened, records
 from iqa.experiment.hands import FAULTS
 from iqa.experiment.matrix import Arm, Experiment, Plan, by_stage, plan, read, read_seeds
-from iqa.experiment.running import REPORTS, Choice, Outcome, bundle, check, part, rewrite, run
+from iqa.experiment.publishing import REPORTS, bundle, check, rewrite, run
+from iqa.experiment.running import Choice, Outcome, part
 from iqa.experiment.searched import searched
 
 __all__ = [

@@ -12,6 +12,8 @@ from iqa.config import Section, unknown
 if TYPE_CHECKING:
     from iqa.experiment.matrix import Experiment
 
+NAME = re.compile(r"\w[\w.\- ]{0,99}")  # in folders, tags, titles of cells (which --only lists) and MLflow's views
+NAMES = "up to 100 letters, digits, dots, dashes, underscores and spaces"
 FOLDS, ROUNDS = (0, 5), 10  # protocols that datasets can split by, and the most draws of a random one
 
 
@@ -58,8 +60,8 @@ class Ablation(Section):
 def faults_of(experiment: "Experiment") -> list[str]:
     """A sentence for every name that nothing bears or two do, and for folds and rounds that no protocol makes."""
     found = [*_names(experiment), *_spenders(experiment), *_repeated(experiment), *_seeded(experiment)]
-    if not re.fullmatch(r"\w[\w.\- ]{0,99}", experiment.name):  # it names folders, tags and MLflow's views
-        found.append(f"name: '{experiment.name}': up to 100 letters, digits, dots, dashes, underscores and spaces.")
+    names = {"name": [experiment.name], "arm": experiment.arms, "group": experiment.groups}
+    found += [f"{what}: '{one}': {NAMES}." for what in names for one in names[what] if not NAME.fullmatch(one)]
     if experiment.folds not in FOLDS:
         found.append(f"folds: {experiment.folds}: data can be split into {FOLDS[1]} folds, or not (0).")
     if experiment.rounds > ROUNDS or experiment.rounds == 1:
@@ -78,6 +80,8 @@ def _repeated(experiment: "Experiment") -> Iterator[str]:
     )
     names = [contrast.name for contrast in experiment.contrasts]
     yield from (f"{times} contrasts are called {name}: give each its own name." for name, times in _twice(names))
+    titles = [side.title for sides in (experiment.arms, experiment.groups) for side in sides.values()]
+    yield from (f"{times} arms or groups have the title {title}: give each its own." for title, times in _twice(titles))
     claims = [(claim.measure, claim.contrast) for claim in experiment.claims]
     yield from (
         f"claim {measure} of {name} stands there {times} times: once." for (measure, name), times in _twice(claims)

@@ -128,7 +128,7 @@ class Team:
         self.working.remove(work)
         self.slots.add(work.slot)
         if kind == "stopped":
-            raise tracking.Stopped(what)
+            raise tracking.Stopped(*what)
         if kind == "away":
             raise tracking.StillAway(what)
         self.ended(work.cell, _epitaph(work) if kind == "died" else what)
@@ -157,7 +157,7 @@ def _life(
     try:
         said = _tried(cell, parent, show)
     except tracking.Stopped as stop:
-        said = ("stopped", stop.signal)
+        said = ("stopped", (stop.signal, str(stop)))
     except tracking.StillAway as away:
         said = ("away", str(away))
     with suppress(BrokenPipeError):  # all were asked to stop at once, and the experiment was faster: nobody listens

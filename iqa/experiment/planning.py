@@ -2,8 +2,9 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from iqa import datasets, stages, statistics, tracking
@@ -17,11 +18,12 @@ SAME = ("data.name", "model.encoder", "degrade.crop", "degrade.levels", "crops.s
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the missing cells of one stage cost; None where no finished run tells."""
+    """What the missing cells of one stage cost, but for those of which no finished run tells; megabytes: None if so."""
 
     stage: str
     missing: int
-    hours: float | None
+    unknown: int
+    hours: float
     megabytes: float | None
     from_runs: int
 
@@ -41,12 +43,12 @@ def lines(plan: Plan, choice: Choice) -> Iterator[str]:
     yield from (f"  {sentence}" for sentence in _changed(outcome))
     estimates = [_estimate(plan, outcome.runs, stage, _missing(places, outcome, stage)) for stage in STAGES]
     yield from (_priced(one) for one in estimates if one.missing)
-    known = [one.hours for one in estimates if one.hours is not None]
+    rest = sum(one.unknown for one in estimates)
     if not any(one.missing for one in estimates):
         yield "nothing is left to compute"
-    elif known:
-        rest = sum(one.missing for one in estimates if one.hours is None)
-        yield f"together about {sum(known):.2f} h" + (f", and {rest} cells of unknown cost" if rest else "")
+    elif any(one.from_runs for one in estimates):
+        hours = sum(one.hours for one in estimates)
+        yield f"together about {hours:.2f} h" + (f", and {rest} cells of unknown cost" if rest else "")
     yield from decidable(plan)
 
 
@@ -69,10 +71,10 @@ def survey(plan: Plan, choice: Choice) -> tuple[list[Place], Outcome]:
     return asked(plan, choice.only), running.found(plan, lambda _: None, choice)
 
 
-def _missing(places: Sequence[Place], outcome: Outcome, stage: str) -> int:
-    """Cells of a stage to compute, a shared one once; one that cannot be keyed yet counts by its place."""
-    keys = {outcome.placed.get(place.title, place.title) for place in places if place.stage == stage}
-    return len(keys - set(outcome.done))
+def _missing(places: Sequence[Place], outcome: Outcome, stage: str) -> Counter[str]:
+    """Arm → cells of a stage to compute, a shared one once; one that cannot be keyed yet counts by its place."""
+    arms = {outcome.placed.get(one.title, one.title): one.arm for one in reversed(places) if one.stage == stage}
+    return Counter(arm for key, arm in arms.items() if key not in outcome.done)
 
 
 def _changed(outcome: Outcome) -> Iterator[str]:
@@ -83,35 +85,42 @@ def _changed(outcome: Outcome) -> Iterator[str]:
         yield f"{count} {stage} cells were finished by other code; --accept-code reuses them"
 
 
-def _estimate(plan: Plan, runs: tracking.Snapshot, stage: str, missing: int) -> Estimate:
+def _estimate(plan: Plan, runs: tracking.Snapshot, stage: str, missing: Counter[str]) -> Estimate:
     """From finished runs whose pace is the same: their hours, scaled by the epochs that are asked for."""
-    if not missing:
-        return Estimate(stage, 0, 0.0, 0.0, 0)
-    wanted = {name: str(value) for name, value in flatten(_example(plan, stage)).items()}
-    rows = runs.finished("stage", stage)
+    rows = [row for row in runs.finished("stage", stage) if row.metrics.get("cost/hours")] if missing else []
+    told = {arm: _hours(plan, rows, stage, arm) for arm in missing}
+    unknown = sum(missing[arm] for arm, hours in told.items() if not hours)
+    known = missing.total() - unknown
+    hours = sum(missing[arm] * fmean(hours.values()) for arm, hours in told.items() if hours)
+    by = list(dict.fromkeys(run for hours in told.values() for run in hours))
+    sizes = [size for run in by[:3] if (size := _size(runs, run)) is not None]
+    return Estimate(stage, missing.total(), unknown, hours, known * fmean(sizes) if sizes else None, len(by))
+
+
+def _hours(plan: Plan, rows: Sequence[tracking.RunRow], stage: str, arm: str) -> dict[str, float]:
+    """Run → the hours that a cell of this arm would have taken at its pace; of runs whose pace is the same."""
+    config = _example(plan, stage, arm)
+    wanted = {name: str(value) for name, value in flatten(config).items()}
+    images = len(cells.data(**config.data.model_dump()).part("train")) if stage == "finetune" else 1
     alike = [row for row in rows if all(row.params.get(name) == wanted.get(name) for name in SAME)]
-    timed = [row for row in alike if row.metrics.get("cost/hours")]
-    if not timed:
-        return Estimate(stage, missing, None, None, 0)
-    hours = [row.metrics["cost/hours"] * _longer(row.params, wanted) for row in timed]
-    sizes = [size for row in timed[:3] if (size := _size(runs, row.run_id)) is not None]
-    megabytes = missing * sum(sizes) / len(sizes) if sizes else None
-    return Estimate(stage, missing, missing * sum(hours) / len(hours), megabytes, len(timed))
+    length = _length(wanted, images)
+    return {row.run_id: row.metrics["cost/hours"] * length / _length(row.params, images) for row in alike}
 
 
-def _example(plan: Plan, stage: str) -> Any:
-    experiment = plan.experiment
-    seed, fold = experiment.seeds[0], experiment.parts[0]
+def _example(plan: Plan, stage: str, arm: str) -> Any:
+    seed, fold = plan.experiment.seeds[0], plan.experiment.parts[0]
     if stage == "evaluate":
         return plan.evaluation("")
-    arms = [name for name, arm in experiment.arms.items() if stage == "finetune" or arm.pretrain is not None]
-    return plan.finetuning(arms[0], seed, fold=fold) if stage == "finetune" else plan.pretraining(arms[0], seed, fold)
+    if stage == "pretrain":
+        return plan.pretraining(arm, seed, fold)
+    pretrained = plan.experiment.arms[arm].pretrain is not None
+    return plan.finetuning(arm, seed, "runs:/of-the-pretraining/encoder" if pretrained else "", fold)
 
 
-def _longer(params: dict[str, str], wanted: dict[str, str]) -> float:
-    """How many times the epochs of a run are asked for; evaluation has none."""
-    epochs = float(params.get("optim.epochs") or 0)
-    return float(wanted["optim.epochs"]) / epochs if epochs and "optim.epochs" in wanted else 1.0
+def _length(params: Mapping[str, str], images: int) -> float:
+    """How long a run trains, in crops of `images` an epoch; evaluation has no epochs, and is as long as any other."""
+    epochs, each = (float(params.get(name) or 1) for name in ("optim.epochs", "crops.per_image"))
+    return epochs * images * each + float(params.get("optim.extra_passes") or 0)
 
 
 def _size(runs: tracking.Snapshot, run_id: str) -> float | None:
@@ -124,10 +133,12 @@ def _size(runs: tracking.Snapshot, run_id: str) -> float | None:
 
 
 def _priced(one: Estimate) -> str:
-    if one.hours is None:
-        return f"  {one.missing} {one.stage} cells to compute; no finished run like them tells the cost: run one first"
+    head = f"  {one.missing} {one.stage} cells to compute"
+    if one.unknown == one.missing:
+        return f"{head}; no finished run like them tells the cost: run one first"
     disk = f", {one.megabytes:.0f} MB" if one.megabytes is not None else ""
-    return f"  {one.missing} {one.stage} cells to compute: about {one.hours:.2f} h{disk} (from {one.from_runs} runs)"
+    rest = f"; of {one.unknown} no finished run like them tells the cost" if one.unknown else ""
+    return f"{head}: about {one.hours:.2f} h{disk} (from {one.from_runs} runs){rest}"
 
 
 def decidable(plan: Plan) -> Iterator[str]:

@@ -1,25 +1,18 @@
-"""The experiment itself: its steps as nested runs, finished ones reused, then the parent's numbers and the report."""
+"""The steps of an experiment: each arm's cells one after the other, finished ones reused, the others computed."""
 
-import hashlib
-import json
 import logging
-import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from iqa import report, tracking
+from iqa import checkpoint, tracking
 from iqa.experiment import cells
 from iqa.experiment.cells import Cell, Result, Show
 from iqa.experiment.hands import Alone, Hands, Team
 from iqa.experiment.matrix import Plan, asked, corners, fits, patterns
-from iqa.experiment.searched import searched
-from iqa.experiment.telling import describe
 
 logger = logging.getLogger("iqa")
-REPORTS = Path("reports")
 DONE = object()
 
 
@@ -38,11 +31,8 @@ class Choice:
         return not self.only or matches(cell, self.only)
 
     def again(self, cell: Cell) -> bool:
-        return bool(self.force) and matches(cell, self.force)
-
-
-class Incomplete(ValueError):
-    """Cells failed: the parent run says which, and ends as its command does."""
+        """Whether a finished one is computed again; of one that this command leaves alone, the finished run counts."""
+        return bool(self.force) and matches(cell, self.force) and self.may(cell)
 
 
 @dataclass
@@ -71,31 +61,6 @@ class Outcome:
         return cell.key in self.begun
 
 
-def run(
-    plan: Plan,
-    *,
-    command: str,
-    show: Show,
-    say: Callable[[str], None],
-    choice: Choice | None = None,
-    at_once: int = 1,
-    ready: Callable[[], None] = lambda: None,
-) -> tuple[report.Report, Outcome]:
-    """Run (or continue, or reuse) everything that the plan asks for, and write its report.
-
-    at_once: cells that are computed side by side, each in a process of its own, in which `ready` is called first.
-    """
-    chosen = choice or Choice()
-
-    def computed(parent: str) -> Outcome:
-        cells.data.cache_clear()
-        outcome = Outcome()
-        with hired(at_once, parent, show, outcome, ready) as hands:
-            return steps(plan, outcome, lambda cell: settled(cell, outcome, say, chosen), hands)
-
-    return under(plan, "experiment", command, computed)
-
-
 def part(plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice) -> Outcome:
     """Compute the cells that `choice.only` names, without a report: one job of an array.
 
@@ -109,14 +74,6 @@ def part(plan: Plan, *, show: Show, say: Callable[[str], None], choice: Choice) 
     return outcome
 
 
-def rewrite(
-    plan: Plan, *, command: str, fills: str, say: Callable[[str], None], choice: Choice | None = None
-) -> tuple[report.Report, Outcome]:
-    """Write the report from what is finished, and compute nothing."""
-    chosen = choice or Choice()
-    return under(plan, "report", command, lambda parent: found(plan, say, chosen), fills)
-
-
 def found(plan: Plan, say: Callable[[str], None], choice: Choice, runs: tracking.Snapshot | None = None) -> Outcome:
     """Which cells are finished, now or among `runs`; nothing is computed."""
     if runs is None:
@@ -124,35 +81,6 @@ def found(plan: Plan, say: Callable[[str], None], choice: Choice, runs: tracking
     outcome = Outcome(runs=runs or tracking.Snapshot())
     with hired(1, None, lambda *_: None, outcome) as hands:
         return steps(plan, outcome, lambda cell: settle(cell, outcome, say, choice) or True, hands)
-
-
-def under(
-    plan: Plan, stage: str, command: str, computed: Callable[[str], Outcome], fills: str = ""
-) -> tuple[report.Report, Outcome]:
-    """Open the parent run, settle the cells, publish; fills: the command that computes what is missing."""
-    name = plan.experiment.name
-    folder = tracking.runs_folder() / f"{stage}-{identity(plan)[:12]}"
-    tags = {"stage": stage, "preset": plan.preset, "experiment": name, "iqa.command": command}
-    params = {"experiment": name, "preset": plan.preset, "seeds": ",".join(map(str, plan.experiment.seeds))}
-    title = plan.experiment.title
-    opened = tracking.open_run(stage, folder, name=name, params=params, tags=tags, description=title, reopen=True)
-    with suppress(Incomplete), opened as parent:
-        outcome = computed(parent.run_id)
-        written = publish(plan, outcome, parent, fills or command)
-        if outcome.failed:
-            raise Incomplete(f"Cells failed, and the same command tries them again: {'; '.join(outcome.failed)}")
-    return written, outcome
-
-
-def identity(plan: Plan) -> str:
-    """Of the whole command: the same one, run again, goes on in the same parent run."""
-    content = [plan.experiment.model_dump(mode="json"), plan.preset, plan.overrides]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def report_folder(plan: Plan) -> Path:
-    """Where the report of this command lies."""
-    return REPORTS / f"{plan.experiment.name}-{identity(plan)[:8]}"
 
 
 def steps(plan: Plan, outcome: Outcome, settled: Callable[[Cell], bool], hands: Hands) -> Outcome:
@@ -210,21 +138,41 @@ def chain(plan: Plan, arm: str, seed: int, fold: str, outcome: Outcome) -> Itera
 
     Targets are evaluated with the first fold's model: five models on the same images would not be five sets.
     """
-    tags = {"arm": arm, "preset": plan.preset, "experiment": plan.experiment.name}
+    tags = {"arm": arm, "seed": str(seed), "preset": plan.preset, "experiment": plan.experiment.name}
     tags |= {"experiment.hash": plan.experiment.declaration} | ({"fold": fold} if fold else {})
-    encoder = ""
+
+    def keyed(stage: str, config: Any) -> Cell:
+        return cells.cell(stage, config, tags, outcome.runs.resolve)
+
+    encoder, before = "", ""
     pretraining = plan.pretraining(arm, seed, fold)
     if pretraining is not None:
-        cell = cells.cell("pretrain", pretraining, tags, outcome.runs.resolve)
+        cell = keyed("pretrain", pretraining)
         yield cell
         if cell.key not in outcome.done:
             return
-        encoder = f"runs:/{outcome.done[cell.key].run_id}/encoder"
-    tuning = cells.cell("finetune", plan.finetuning(arm, seed, encoder, fold), tags, outcome.runs.resolve)
+        encoder, before = f"runs:/{outcome.done[cell.key].run_id}/encoder", cell.title
+    tuning = after(before, outcome, lambda: keyed("finetune", plan.finetuning(arm, seed, encoder, fold)))
+    if tuning is None:
+        return
     yield tuning
     if tuning.key in outcome.done and fold == plan.experiment.parts[0]:
         model = f"runs:/{outcome.done[tuning.key].run_id}/model"
-        yield cells.cell("evaluate", plan.evaluation(model), tags | {"seed": str(seed)}, outcome.runs.resolve)
+        last = after(tuning.title, outcome, lambda: keyed("evaluate", plan.evaluation(model)))
+        if last is not None:
+            yield last
+
+
+def after(title: str, outcome: Outcome, keyed: Callable[[], Cell]) -> Cell | None:
+    """A cell that takes what the cell `title` left; None where that is gone or damaged, which stops no other cell."""
+    try:
+        return keyed()
+    except (tracking.StoreError, checkpoint.CheckpointError) as error:
+        if not title or isinstance(error, tracking.StillAway):
+            raise
+        outcome.failed.append(f"{title}: what it left cannot be used, --force='{title}' computes it again: {error}")
+        logger.error("%s", outcome.failed[-1])
+        return None
 
 
 def matches(cell: Cell, text: str) -> bool:
@@ -245,47 +193,3 @@ def settle(cell: Cell, outcome: Outcome, say: Callable[[str], None], choice: Cho
         say(f"{cell.title}: finished already, reused (run {found.run_id}{by})")
         outcome.done[cell.key] = found
     return found is not None
-
-
-def publish(plan: Plan, outcome: Outcome, parent: Any, command: str) -> report.Report:
-    """The parent's headline numbers, description and report, from the finished runs."""
-    now = outcome.runs if outcome.runs.still else tracking.Snapshot()
-    others = [(other, found(other, lambda line: None, Choice(), now)) for other in plan.shown]
-    described = describe(plan, outcome, command)
-    studies = searched(plan, described["runs"], now.rows)
-    ids = {result.run_id for one in (outcome, *(other for _, other in others)) for result in one.done.values()}
-    ids |= {study["run"] for behind in studies.values() for study in behind}
-    keys = {cell.key for cell in outcome.cells}
-    failed = {"FAILED", "KILLED"}
-    rows = [row for row in now.rows if row.run_id in ids or (row.tags.get("cell") in keys and row.status in failed)]
-    kept = tracking.Snapshot(rows)
-    written = report.build(
-        rows,
-        kept.history,
-        kept.fetch,
-        described | {"shown": [describe(*one, told(command, one[0])) for one in others], "studies": studies},
-        kept.url,
-        report_folder(plan),
-    )
-    parent.metrics(written.metrics, parent.openings)
-    parent.note(written.markdown_summary)
-    parent.artifact(written.folder, "report")
-    return written
-
-
-def told(command: str, other: Plan) -> str:
-    """The same command for another experiment."""
-    words = [word for word in shlex.split(command) if not word.startswith("--experiment")]
-    return shlex.join([*words, f"--experiment={other.experiment.name}"])
-
-
-def check(plan: Plan) -> list[str]:
-    """A sentence for every number, page and table of the experiment's report that its runs do not give any more."""
-    runs = tracking.Snapshot()
-    return report.check(report_folder(plan), runs.rows, runs.history, runs.fetch, runs.url)
-
-
-def bundle(plan: Plan, target: Path) -> Path:
-    """The evidence of the experiment's written report as a zip."""
-    runs = tracking.Snapshot()
-    return report.pack(report_folder(plan), runs.rows, runs.history, runs.fetch, target)

@@ -144,7 +144,7 @@ def train(
             test = correlations(curve, parts["test"], f"test/{parts['test'].name}/epoch_")
             run.metrics(test, epoch.number)
             model.train()
-            yield record | test | {"epoch": epoch.number}
+            yield record | test | {"epoch": epoch.number, "epochs": length}
 
 
 def extra_epochs(config: FinetuneConfig, count: int) -> int:

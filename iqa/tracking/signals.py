@@ -22,11 +22,14 @@ _follows = False
 
 
 class Stopped(Exception):
-    """Raised by a stage that was asked to stop, after it saved; `signal` is the number, `exit_code` 128 more."""
+    """Raised by a stage that was asked to stop, after it saved; `signal` is the number, `exit_code` 128 more.
 
-    def __init__(self, number: int):
+    said: what another process said that stopped for the same reason.
+    """
+
+    def __init__(self, number: int, said: str = ""):
         by = "max_hours" if time.monotonic() >= _until else signal.Signals(number).name
-        super().__init__(f"Stopped by {by}, everything saved: the same command goes on.")
+        super().__init__(said or f"Stopped by {by}, everything saved: the same command goes on.")
         self.signal = number
         self.exit_code = 128 + number
 
