@@ -1,5 +1,6 @@
 """The whole chain on a CPU: commands, nested runs, reuse, failures, `mlflow run`, the study."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -52,6 +53,17 @@ def test_the_experiment_leaves_one_parent_its_steps_and_a_report(toy, capsys):
     assert run("report", *(word for word in toy if word != "--at_once=1")) == 0
     new = [row for row in tracking.rows() if row.run_id not in {old.run_id for old in rows}]
     assert [row.tags["stage"] for row in new] == ["report"]
+
+
+def test_seeds_that_were_added_after_results_are_told_and_leave_the_marks_open(toy):
+    assert run("main", *toy, "--seeds=0") == 0
+    assert run("main", *toy, "--seeds=1") == 0
+    found = [
+        json.loads(file.read_text())
+        for file in sorted(Path("reports").glob("toy-*/experiment.json"), key=os.path.getmtime)
+    ]
+    first = [row.run_id for row in tracking.rows(tags={"seed": "0"}) if row.tags["stage"] in ("finetune", "evaluate")]
+    assert found[0]["redeclared"] == [] and sorted(found[1]["redeclared"]) == sorted(first)
 
 
 def test_a_failing_cell_is_written_down_and_stops_no_other(toy, home, capsys):

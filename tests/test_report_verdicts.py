@@ -133,6 +133,12 @@ def test_a_run_under_another_declaration_of_this_experiment_voids_every_mark(sto
     assert not decided(store, declaration="newer")["own"].void
 
 
+def test_so_does_one_that_has_no_place_in_this_report(store):
+    """Seeds 0 to 7 were looked at, and 8 to 15 are reported: none of the first runs is in the second report."""
+    found = decided(store, declaration="newer", redeclared=["a" * 32])
+    assert all(one.mark == "?" and one.void.startswith("1 run was made under another") for one in found.values())
+
+
 def test_claims_on_runs_of_another_experiment_are_not_said_to_be_declared_before_the_first_result(store):
     """A copy of an experiment's file with other claims reuses its runs, whose results are known."""
 

@@ -112,10 +112,13 @@ def publish(plan: Plan, outcome: Outcome, parent: Any, command: str, accept_code
 
 
 def redeclared(plan: Plan, rows: Sequence[tracking.RunRow]) -> list[str]:
-    """Finished runs of this experiment that have scores and were made under another declaration, oldest first."""
-    own, name = plan.experiment.declaration, plan.experiment.name
+    """Finished runs of this experiment that have scores and were made under another declaration, oldest first.
+
+    Of its preset alone: who tried the commands with `smoke` has seen no result.
+    """
+    own, about = plan.experiment.declaration, {"experiment": plan.experiment.name, "preset": plan.preset}
     scored = (row for row in rows if row.status == "FINISHED" and row.tags.get("stage") in ("finetune", "evaluate"))
-    ours = (row for row in scored if row.tags.get("experiment") == name)
+    ours = (row for row in scored if about.items() <= row.tags.items())
     return [row.run_id for row in ours if row.tags.get("experiment.hash", own) != own][::-1]
 
 

@@ -50,18 +50,20 @@ def decide(evidence: Evidence) -> list[Verdict]:
 
 
 def changed(evidence: Evidence) -> str:
-    """Why marks are no confirmation: a run of this experiment was made under another declaration; else ""."""
+    """Why marks are no confirmation: a run of this experiment was made under another declaration; else "".
+
+    Those whose cells are in this report, and those that only the store has: of other seeds, or of arms as they were.
+    """
     own = str(evidence.experiment.get("declaration", ""))
     name = evidence.experiment["name"]
-    others = [
-        row
-        for row in evidence.ranked
-        if row.tags.get("experiment") == name and row.tags.get("experiment.hash", own) != own
-    ]
+    ours = (row for row in evidence.ranked if row.tags.get("experiment") == name)
+    others = {row.run_id for row in ours if row.tags.get("experiment.hash", own) != own}
+    others |= set(evidence.experiment.get("redeclared", ()))
     if not own or not others:
         return ""
+    runs = f"{len(others)} runs were" if len(others) > 1 else "1 run was"
     return (
-        f"{len(others)} runs were made under another declaration of this experiment (arms, seeds, contrasts or claims "
+        f"{runs} made under another declaration of this experiment (arms, seeds, contrasts or claims "
         "changed after results, or seeds were added): the marks are exploratory and stand at ?"
     )
 
