@@ -1,5 +1,6 @@
 """Finding a published set where people keep it, and saying what is missing where they do not."""
 
+import os
 import re
 
 import pytest
@@ -37,6 +38,35 @@ def test_the_better_annotation_wins_over_the_shallower(tmp_path):
     (tmp_path / "good.csv").write_text("x")
     found = published.listing(toy(annotations=("best.csv", "good.csv")), str(tmp_path))
     assert found.source.name == "best.csv"
+
+
+def close(monkeypatch, *folders):
+    """Folders that may not be listed, as mode 0 makes them for everybody but root, whom tests may run as."""
+    scandir, access = os.scandir, os.access
+
+    def listed(folder="."):
+        if str(folder) in map(str, folders):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", listed)
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) not in map(str, folders) and access(path, mode))
+
+
+def test_a_folder_that_is_closed_to_us_is_passed_over(tmp_path, monkeypatch):
+    for name in ("lost+found", "toy"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "Scores.csv").write_text("x")
+    close(monkeypatch, tmp_path / "lost+found", tmp_path / "toy")
+    assert published.located(toy(), str(tmp_path)) == tmp_path / "Scores.csv"
+
+
+def test_a_set_that_is_missing_where_a_folder_is_closed_to_us_says_so(tmp_path, monkeypatch):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "Scores.csv").write_text("x")
+    close(monkeypatch, tmp_path / "toy")
+    with pytest.raises(DataError, match=r"there is no Toy-1k .* \(\S+/toy cannot be read by you\): get it"):
+        published.listing(toy(), str(tmp_path))
 
 
 @pytest.mark.parametrize("name", datasets.PUBLISHED)

@@ -34,8 +34,10 @@ def listing(published: Published, root: str, seen: bool = True) -> Listing:
     place = next((place for place in _places(published, root) if found and place in found.parents), None)
     if found is None or place is None:
         top = Path(os.path.expanduser(root or "."))
+        closed = [str(place) for place in _places(published, root) if not os.access(place, os.R_OK | os.X_OK)]
+        unread = f" ({' and '.join(closed)} cannot be read by you)" if closed else ""
         raise DataError(
-            f"there is no {published.title} in {top / published.name} nor {top}: get it from {published.page} "
+            f"there is no {published.title} in {top / published.name} nor {top}{unread}: get it from {published.page} "
             f"(its licence is there), so that the folder holds {published.tree}; "
             f"`iqa data verify --data={published.name} --data_root={top}` then checks it"
         )
@@ -156,5 +158,9 @@ def _annotations(place: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as inside:
-        return list(inside)
+    """What a folder holds; nothing of one that is closed to us, such as a disk's own lost+found."""
+    try:
+        with os.scandir(folder) as inside:
+            return list(inside)
+    except PermissionError:
+        return []
