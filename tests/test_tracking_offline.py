@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tracking_toy import another_user_s
 
 from iqa import tracking
 from iqa.tracking import shipping, store
@@ -183,6 +184,18 @@ def test_runs_that_a_process_holds_and_stores_that_fail_are_said_and_left(online
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     (late,) = tracking.sync_all()
     assert late.waits and "does not answer" in late.said
+
+
+@pytest.mark.parametrize("mode", ["r", ""])
+def test_another_user_s_run_is_said_to_be_theirs_and_holds_up_no_other(online, monkeypatch, mode):
+    for name in ("theirs", "ours"):
+        with opened(name):
+            pass
+    another_user_s(monkeypatch, tracking.runs_folder() / "theirs", mode)
+    online()
+    said = {one.folder.name: one for one in tracking.sync_all()}
+    assert "may not be written by you: whose it is sends it" in said["theirs"].said and not said["theirs"].waits
+    assert "entries sent" in said["ours"].said
 
 
 @pytest.mark.parametrize("line", [0, 3])

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from tracking_toy import another_user_s
 
 from iqa import tracking
-from iqa.tracking import shipping, store
+from iqa.tracking import lock, shipping, store
 from iqa.tracking.lock import HOLDER
 
 ROOT = Path(__file__).parent.parent
@@ -111,3 +112,17 @@ def test_a_run_that_was_taken_for_dead_in_an_outage_shows_as_running_again(monke
 def test_a_store_that_fails_is_said_and_stops_nothing(monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert tracking.reap() == [] and "cannot be seen" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["r", ""])
+def test_another_user_s_run_is_left_to_them_and_stops_no_command(mode, monkeypatch):
+    theirs = left()
+    folder = tracking.runs_folder() / "left"
+    another_user_s(monkeypatch, folder, mode)
+    with lock.held(folder) as ours:
+        assert not ours
+    with pytest.raises(lock.NotOurs, match="cannot be written .Permission denied"):
+        lock.hold(folder)
+    with opened("another") as run:
+        pass
+    assert run.finished and tracking.row(theirs).status == "RUNNING"

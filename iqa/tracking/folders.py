@@ -25,9 +25,8 @@ def every(top: Path | None = None) -> list[Path]:
 
 
 def unreadable(top: Path | None = None) -> list[Path]:
-    """Folders below `top` with a journal whose first line says nothing: which run it is cannot be told."""
-    files = (file for file in _journals(top) if next(journal.entries(file.parent), None) is None)
-    return sorted(file.parent for file in files)
+    """Folders below `top` with a journal that is closed to us or says nothing: which run it is cannot be told."""
+    return sorted(file.parent for file in _journals(top) if _first(file) is None)
 
 
 def find(run_id: str, top: Path | None = None) -> Path | None:
@@ -43,9 +42,14 @@ def names(folder: Path) -> list[str]:
 def _begun(top: Path | None) -> Iterator[tuple[Path, journal.Entry]]:
     """Every folder with a journal, and its first entry; in no order."""
     for file in _journals(top):
-        first = next(journal.entries(file.parent), None)
+        first = _first(file)
         if first is not None:
             yield file.parent, first
+
+
+def _first(file: Path) -> journal.Entry | None:
+    """A journal's first entry; None of another user's that is closed to us."""
+    return next(journal.entries(file.parent), None) if os.access(file, os.R_OK) else None
 
 
 def _journals(top: Path | None) -> Iterator[Path]:

@@ -21,10 +21,14 @@ class Busy(ValueError):
     """Another process works in this folder."""
 
 
+class NotOurs(ValueError):
+    """The folder is another user's, in runs that several share: only they may write to it."""
+
+
 def hold(folder: Path) -> "FileLock":
     """Lock a run folder for this process; give it back with `release`.
 
-    Raises Busy within 2 s, naming the holder; ValueError where nothing can be written.
+    Raises Busy within 2 s, naming the holder; NotOurs where we may not write, ValueError where nothing can be written.
     """
     lock = _taken(folder, WAIT)
     if lock is None:
@@ -46,8 +50,11 @@ def holding(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def held(folder: Path) -> Iterator[bool]:
-    """Whether the folder is ours while this lasts; nobody waits."""
-    lock = _taken(folder, 0.0)
+    """Whether the folder is ours while this lasts; nobody waits. Another user's is never."""
+    try:
+        lock = _taken(folder, 0.0)
+    except NotOurs:
+        lock = None
     try:
         yield lock is not None
     finally:
@@ -82,9 +89,8 @@ def release(folder: Path, lock: "FileLock") -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> ValueError:
-    return ValueError(
-        f"{disk.unwritten(folder, error)}: make room or make it writable, or set IQA_RUNS to another folder."
-    )
+    kind = NotOurs if isinstance(error, PermissionError) else ValueError
+    return kind(f"{disk.unwritten(folder, error)}: make room or make it writable, or set IQA_RUNS to another folder.")
 
 
 def _holder(folder: Path) -> str:

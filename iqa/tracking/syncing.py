@@ -36,7 +36,7 @@ class Sent:
 
 
 def sync(folder: Path) -> int:
-    """Send what the store lacks of a folder's run; how many entries that was. Raises Unshipped, Busy, StoreError."""
+    """Send what the store lacks of a folder's run; how many that was. Raises Unshipped, Busy, NotOurs, StoreError."""
     if not (folder / NAME).is_file():
         raise ValueError(f"{folder} has no {NAME}: it is no run's folder.")
     with lock.holding(folder):
@@ -60,7 +60,10 @@ def sync_patiently(folder: Path) -> int:
 
 
 def sync_all(top: Path | None = None) -> Iterator[Sent]:
-    """Sync every run folder below `top` (all of them if None) that has anything to send; one Sent for each."""
+    """Sync every run folder below `top` (all of them if None) that has anything to send; one Sent for each.
+
+    A run that a process holds is left to that process, another user's to them: neither counts as waiting.
+    """
     for folder in [*folders.every(top), *folders.unreadable(top)]:
         try:
             count = sync(folder)
@@ -68,6 +71,8 @@ def sync_all(top: Path | None = None) -> Iterator[Sent]:
             yield Sent(folder, str(late), waits=True)
         except lock.Busy as busy:
             yield Sent(folder, f"left alone: {busy}", waits=False)
+        except lock.NotOurs:
+            yield Sent(folder, f"left alone: {folder} may not be written by you: whose it is sends it", waits=False)
         except JournalError as error:
             yield Sent(folder, str(error), waits=True)
         else:
