@@ -94,6 +94,13 @@ def test_pictures_smaller_than_a_crop_are_refused_together_or_left_out(root):
     assert len(datasets.load(str(root), input_size="50").fitting(50)) == 5
 
 
+@pytest.mark.parametrize("on_bad", ["error", "skip"])
+def test_a_crop_that_is_larger_than_every_picture_is_refused_whatever_is_left_out(root, on_bad):
+    said = r"5 of 5 pictures of set are smaller than a crop of 500, and nothing would be left \(lower the crop size, or"
+    with pytest.raises(DataError, match=said):
+        datasets.load(str(root)).fitting(500, on_bad)
+
+
 @pytest.mark.parametrize("size", ["native", "30", "32x24"])
 def test_the_cache_gives_the_same_pixels_as_the_files(root, size):
     plain = datasets.load(str(root), input_size=size)

@@ -3,12 +3,16 @@
 import time
 from itertools import repeat
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from iqa import checkpoint, distributed, machine, optim, tracking
+from iqa.config import Data
+from iqa.datasets import DataError
 from iqa.stages.state import State
-from iqa.stages.training import Course, Diverged, costs, epochs
+from iqa.stages.training import Course, Diverged, costs, epochs, loaded
 
 
 def toy():
@@ -52,3 +56,18 @@ def test_hours_of_gpus_are_those_of_every_process_that_has_one(monkeypatch):
     assert of_gpus["cost/hours"] == pytest.approx(1.5, abs=0.1)
     assert of_gpus["cost/gpu_hours"] == pytest.approx(4 * of_gpus["cost/hours"])
     assert "cost/gpu_hours" not in costs(run, time.monotonic(), torch.device("cpu"))
+
+
+def test_a_part_of_which_every_picture_is_smaller_than_the_crop_is_refused_as_such(tmp_path):
+    lines = ["image,mos,split"]
+    for number, (part, side) in enumerate(
+        [("train", 40), ("train", 40), ("validation", 40), ("test", 20), ("test", 20)]
+    ):
+        pixels = np.full((side, side, 3), 30 * number, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{number},{part}")
+    (tmp_path / "scores.csv").write_text("\n".join(lines))
+    data = Data(name=str(tmp_path), on_bad="skip")
+    assert len(loaded(data, 32, "train", "validation")) == 3
+    with pytest.raises(DataError, match="every picture of the test part of .* is smaller than a crop of 32: lower the"):
+        loaded(data, 32, "train", "test")

@@ -135,7 +135,10 @@ class Manifest:
         return self
 
     def fitting(self, crop: int, on_bad: str = "error") -> "Manifest":
-        """Itself, if a square of `crop` pixels fits into every picture at its input size; else as `on_bad` says."""
+        """Itself, if a square of `crop` pixels fits into every picture at its input size; else as `on_bad` says.
+
+        Raises DataError too where that would leave nothing.
+        """
         columns = (self.table[name] for name in ("path", "width", "height", "size"))
         faults = {}
         for row, (path, width, height, size) in enumerate(zip(*columns, strict=True)):
@@ -146,6 +149,8 @@ class Manifest:
             return self
         told = f"{len(faults)} of {len(self)} pictures of {self.name} are smaller than a crop of {crop}"
         shown = listed(list(faults.values()))
+        if len(faults) == len(self):
+            raise DataError(f"{told}, and nothing would be left (lower the crop size, or raise input_size):\n{shown}")
         if on_bad == "error":
             raise DataError(
                 f"{told} (lower the crop size, raise input_size, or pass on_bad=skip to leave them out):\n{shown}"

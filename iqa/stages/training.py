@@ -84,10 +84,16 @@ def loaded(data: Data, crop: int, *needed: str) -> datasets.Manifest:
 
     A picture that is smaller than the crop is bad input as well.
     """
-    manifest = datasets.load(**data.model_dump()).fitting(crop, data.on_bad)
+    whole = datasets.load(**data.model_dump())
+    manifest = whole.fitting(crop, data.on_bad)
     for note in manifest.notes:
         tell(note)
     empty = [name for name in needed if not len(manifest.part(name))]
+    if small := [name for name in empty if len(whole.part(name))]:
+        raise datasets.DataError(
+            f"every picture of the {' and the '.join(small)} part of {manifest.name} is smaller than a crop of {crop}: "
+            "lower the crop size, raise input_size, or choose another protocol."
+        )
     if empty:
         raise datasets.DataError(
             f"{manifest.name} has no {' and no '.join(empty)} part under protocol {manifest.protocol}: "
