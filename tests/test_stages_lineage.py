@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iqa import degradations
+from iqa import degradations, encoders
 from iqa.datasets import DataError, kadid
 from iqa.datasets.manifest import Manifest, table_of
 from iqa.stages import lineage
@@ -35,6 +35,13 @@ def test_a_picture_that_was_pretrained_on_cannot_test():
     with pytest.raises(DataError, match="(?s)1 pictures that validate or test.*fold and round\n  b.png"):
         lineage.refuse_seen([manifest("ab"), manifest("cd")], lineage.marks(manifest("b")), "runs:/x/encoder")
     lineage.refuse_seen([manifest("ab")], lineage.marks(manifest("cd")), "runs:/x/encoder")
+
+
+@pytest.mark.parametrize("word", encoders.KEYWORDS)
+def test_a_folder_that_is_called_like_a_kind_of_weights_is_not_taken_for_them(word, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / word).mkdir()
+    assert lineage.behind(word) == {"seen": [], "families": []}
 
 
 def test_kadids_families_are_divided_by_family_and_by_group():

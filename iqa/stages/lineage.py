@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from iqa import checkpoint, datasets, degradations, tracking
+from iqa import checkpoint, datasets, degradations, encoders, tracking
 from iqa.datasets import kadid
 from iqa.datasets.manifest import listed
 
@@ -20,7 +20,7 @@ def marks(manifest: datasets.Manifest) -> list[str]:
 def behind(weights: str) -> dict[str, Any]:
     """{"seen": contents, "families": names} of the pretraining that left an encoder; empty ones for any other."""
     folder = tracking.resolve(weights)
-    if not Path(folder).is_dir():
+    if weights in encoders.KEYWORDS or not Path(folder).is_dir():
         return {"seen": [], "families": []}
     tree = checkpoint.read(folder, kind="encoder")
     families = tree["config"].get("degrade.families", "")
