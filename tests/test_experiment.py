@@ -231,7 +231,7 @@ def test_a_name_that_folders_and_mlflow_s_tags_cannot_bear_is_refused(name):
     assert declaration.faults_of(told)[0].startswith(f"name: '{name}': up to 100 letters")
     arms = told.arms | {name: told.arms["baseline"].model_copy(update={"title": "Another"})}
     told = told.model_copy(update={"name": "x", "arms": arms})
-    assert declaration.faults_of(told) == [f"arm: '{name}': {declaration.NAMES}."]
+    assert declaration.faults_of(told) == [f"arm: {declaration.misnamed(name)}"]
 
 
 def test_a_mistyped_preset_is_no_experiment():

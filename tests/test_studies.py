@@ -224,6 +224,24 @@ def test_the_best_trial_becomes_a_preset_that_a_stage_takes(toys, home, photos, 
     assert text.startswith("# The best of the study") and set(yaml.safe_load(text)) == set(config.STAGES)
 
 
+@pytest.mark.parametrize("action", ["search", "best"])
+@pytest.mark.parametrize("name", ["a/b", "o'brien", "..", "x" * 101])
+def test_a_study_s_name_is_one_that_an_experiment_may_have(name, action, toys, home, capsys):
+    before = sorted(os.listdir(home))
+    assert toys(f"--study={name}", f"--action={action}") == 2 and sorted(os.listdir(home)) == before
+    assert f"study = '{name}': up to 100 letters, digits, dots, dashes" in capsys.readouterr().err
+
+
+def test_a_preset_takes_the_place_of_its_own_study_s_alone(toys, home, capsys):
+    assert toys("--trials=1", "--study=conda") == 0
+    (home / "conda.yaml").write_text("name: iqa\n")
+    assert toys("--action=best", "--study=conda") == 2
+    assert "conda.yaml is there and no preset of this study: move it away" in capsys.readouterr().err
+    assert (home / "conda.yaml").read_text() == "name: iqa\n"
+    (home / "conda.yaml").unlink()
+    assert toys("--action=best", "--study=conda") == toys("--action=best", "--study=conda") == 0
+
+
 def test_an_arm_that_a_studys_preset_gave_its_values_knows_the_study_again(toys, home, photos):
     assert toys("--trials=3") == 0 and toys("--action=best") == 0
     plan = experiment.plan("demo", "encoder_lr_ratio-smoke.yaml", "0", {})

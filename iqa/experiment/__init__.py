@@ -6,6 +6,7 @@ publishing, telling and searched (the parent run, and what the report is told), 
 
 from iqa.experiment import planning
 from iqa.experiment.cells import Cell, Result, cell, compute, finished, identities, opened, records
+from iqa.experiment.declaration import misnamed
 from iqa.experiment.hands import FAULTS
 from iqa.experiment.matrix import Arm, Experiment, Plan, by_stage, plan, read, read_seeds
 from iqa.experiment.publishing import REPORTS, bundle, check, rewrite, run
@@ -29,6 +30,7 @@ __all__ = [
     "compute",
     "finished",
     "identities",
+    "misnamed",
     "opened",
     "part",
     "plan",

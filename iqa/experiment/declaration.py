@@ -12,8 +12,6 @@ from iqa.config import Section, unknown
 if TYPE_CHECKING:
     from iqa.experiment.matrix import Experiment
 
-NAME = re.compile(r"\w[\w.\- ]{0,99}")  # in folders, tags, titles of cells (which --only lists) and MLflow's views
-NAMES = "up to 100 letters, digits, dots, dashes, underscores and spaces"
 FOLDS, ROUNDS = (0, 5), 10  # protocols that datasets can split by, and the most draws of a random one
 
 
@@ -61,7 +59,7 @@ def faults_of(experiment: "Experiment") -> list[str]:
     """A sentence for every name that nothing bears or two do, and for folds and rounds that no protocol makes."""
     found = [*_names(experiment), *_spenders(experiment), *_repeated(experiment), *_seeded(experiment)]
     names = {"name": [experiment.name], "arm": experiment.arms, "group": experiment.groups}
-    found += [f"{what}: '{one}': {NAMES}." for what in names for one in names[what] if not NAME.fullmatch(one)]
+    found += [f"{what}: {fault}" for what, those in names.items() for one in those if (fault := misnamed(one))]
     if experiment.folds not in FOLDS:
         found.append(f"folds: {experiment.folds}: data can be split into {FOLDS[1]} folds, or not (0).")
     if experiment.rounds > ROUNDS or experiment.rounds == 1:
@@ -71,6 +69,13 @@ def faults_of(experiment: "Experiment") -> list[str]:
     both = sorted(set(experiment.groups) & set(experiment.arms))
     found += [f"group {name} is also an arm: give it another name." for name in both]
     return found
+
+
+def misnamed(name: str) -> str:
+    """What is wrong with a name that folders, tags, --only's patterns and MLflow's views have; "" if nothing is."""
+    if re.fullmatch(r"\w[\w.\- ]{0,99}", name):
+        return ""
+    return f"'{name}': up to 100 letters, digits, dots, dashes, underscores and spaces."
 
 
 def _repeated(experiment: "Experiment") -> Iterator[str]:

@@ -32,7 +32,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Order:
-    """A search as it was asked for; everything in it is plain, so that another machine reads the same."""
+    """A search as it was asked for; everything in it is plain, so that another machine reads the same.
+
+    Raises ValueError for a name that folders, tags and queries cannot have.
+    """
 
     name: str  # a file of studies/
     study: str  # the name under which it is kept and gone on with
@@ -46,6 +49,10 @@ class Order:
     pruner: str
     overrides: dict[str, str]
     command: str = ""
+
+    def __post_init__(self) -> None:
+        if fault := experiment.misnamed(self.study):
+            raise ValueError(f"study = {fault}")
 
     @property
     def space(self) -> ModuleType:

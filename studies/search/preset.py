@@ -24,15 +24,17 @@ def best(order: Order, address: str, grace: int, say: Say) -> Path:
 
 
 def written(desk: Desk, say: Say) -> Path:
-    """The preset of a study's best trial."""
+    """The preset of a study's best trial. Raises ValueError where a file of that name is something else."""
     order = desk.order
     number = counts(desk.last())
     if not number["complete"]:
         raise ValueError(f"The study {order.study} has no complete trial yet: search first, without action=best.")
     found = desk.study.best_trial
-    file = Path(f"{order.study}.yaml")
+    file, ours = Path(f"{order.study}.yaml"), f"# The best of the study {order.study}:"
+    if file.exists() and not file.read_bytes().startswith(ours.encode()):
+        raise ValueError(f"{file} is there and no preset of this study: move it away, then give the same command.")
     said = (
-        f"# The best of the study {order.study}: trial {found.number}, validation SRCC {found.value:.4f}, of "
+        f"{ours} trial {found.number}, validation SRCC {found.value:.4f}, of "
         f"{number['complete']} complete, {number['pruned']} pruned and {number['failed']} failed trials.\n"
     )
     values = yaml.safe_dump(sections(order, found.params), sort_keys=False, allow_unicode=True)
