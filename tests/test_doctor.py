@@ -133,6 +133,13 @@ def test_a_server_is_asked_as_the_user_and_says_its_version(server, monkeypatch)
     assert "answers, MLflow 9.9.9 (here: 3." in said and remedy == "" and "secret" not in said + condition.login()
 
 
+@pytest.mark.parametrize("status", [404, 499, 500, 520])
+def test_a_server_that_answers_with_any_number_is_an_item_of_the_list(server, status, capsys, monkeypatch):
+    monkeypatch.setattr(condition, "_ask", lambda *_: (status, ""))
+    code, items, _ = looked(capsys)
+    assert code == 2 and f"cannot be used (it says {status})" in items["store"][0] and "cache" in items
+
+
 def test_credentials_may_come_from_mlflow_s_own_file(server, place):
     (place / ".mlflow").mkdir()
     (place / ".mlflow/credentials").write_text(

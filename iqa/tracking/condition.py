@@ -78,9 +78,9 @@ def _file(address: str) -> str:
 def _server(address: str) -> str:
     """Of a server that lets us in. Raises Refused where it does not."""
     status, said = _ask(address, SEARCH)
-    codes = {http.HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED", http.HTTPStatus.FORBIDDEN: "PERMISSION_DENIED"}
+    codes = {int(http.HTTPStatus.UNAUTHORIZED): "UNAUTHENTICATED", int(http.HTTPStatus.FORBIDDEN): "PERMISSION_DENIED"}
     if status != http.HTTPStatus.OK:
-        raise Refused(said.strip() or f"it says {status}", codes.get(http.HTTPStatus(status), ""))
+        raise Refused(said.strip() or f"it says {status}", codes.get(status, ""))
     status, theirs = _ask(address, "/version")
     known = theirs.strip() if status == http.HTTPStatus.OK else "of an unknown version"
     ours = version("mlflow-skinny")
