@@ -6,7 +6,11 @@ from . import command
 
 
 def main(argv: list[str] | None = None) -> int:
-    """List, or list and remove. Nothing of a run that is being computed, unfinished or not wholly sent ever goes."""
+    """List, or list and remove.
+
+    Nothing of a run that is being computed ever goes. Of one that is unfinished or not wholly sent, only what a killed
+    process left half-written, and the checkpoints of an attempt once a later one at the same cell has finished.
+    """
 
     def work() -> None:
         flags = {"yes": "true: remove what is listed", "offline": command.OFFLINE}

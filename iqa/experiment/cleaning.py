@@ -32,7 +32,9 @@ class Kept:
 def survey(remove: bool) -> Iterator[Spare | Kept]:
     """Every run folder of this disk that has something to spare, or that is kept for a reason.
 
-    Never of a run that a process holds, or that has not finished, or that the store lacks something of.
+    Never of a run that a process holds, or that is another user's. What a killed process left half-written goes of any
+    other, an unfinished one's checkpoints where a later attempt has finished, and more of those that have finished and
+    that the store has wholly.
     """
     for folder in tracking.run_folders():
         with tracking.held(folder) as ours:
