@@ -12,7 +12,7 @@ from typing import TextIO
 from torch import Tensor
 
 from iqa import disk, images, tracking
-from iqa.datasets.tree import Tree
+from iqa.datasets.tree import Tree, is_utf8
 from iqa.scorer import Scorer
 
 SHOWN = 1000  # pictures that a sheet shows: the best and the worst half of them
@@ -63,7 +63,7 @@ def named(paths: Sequence[str]) -> Album:
 
 def _files(path: str, skipped: list[str]) -> list[str]:
     if not os.path.isdir(path):
-        if _is_text(path):
+        if is_utf8(path):
             return [path]
         skipped.append(f"{path!r} has a name that is not UTF-8: rename it")
         return []
@@ -73,10 +73,6 @@ def _files(path: str, skipped: list[str]) -> list[str]:
     elif not tree.files:
         skipped.append(f"{path!r} holds no pictures: put JPEG, PNG, BMP, TIFF or WebP files there")
     return [os.path.join(path, name) for name in tree.files]
-
-
-def _is_text(name: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def write(album: Album, scorer: Scorer, model: str, out: TextIO, thumbnails: bool) -> None:

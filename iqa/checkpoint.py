@@ -240,8 +240,7 @@ def _take_back(leftover: Path) -> None:
 
 
 def _described(file: Path) -> dict[str, Any]:
-    with file.open("rb") as content:
-        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(content, "sha256").hexdigest()}
+    return {"bytes": file.stat().st_size, "sha256": disk.file_digest(file)}
 
 
 def _verify(folder: Path, kind: str) -> None:

@@ -45,6 +45,12 @@ def settle(path: Path) -> None:
         os.close(descriptor)
 
 
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """sha256 of a file's bytes, 64 hex digits."""
+    with open(path, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def unwritten(path: Path, error: OSError) -> str:
     """What could not be written, why, and what is free on its disk; the caller adds the remedy."""
     nearest = next(place for place in (path, *path.parents) if place.exists())

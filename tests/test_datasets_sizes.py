@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from iqa import datasets, images
-from iqa.config import AS_PUBLISHED
+from iqa.config import AS_PUBLISHED, Data
 from iqa.datasets import DataError, pixels
 from iqa.datasets.sizes import size_of
 
@@ -111,3 +111,15 @@ def test_the_cache_gives_the_same_pixels_as_the_files(root, size):
         plain.file(i).unlink()  # so that nothing but the cache can answer
     cached = datasets.Manifest(plain.name, plain.root, plain.table, (0, 1), "", "")
     assert all(torch.equal(cached.read(i), wanted[i]) for i in range(5))
+
+
+@pytest.mark.parametrize("size", ["native", "1", "99999", "512x384", "0", "012", "100000", "x384", "512x", "5 12", "٣"])
+def test_a_config_takes_the_sizes_that_data_sets_take(size):
+    def taken(by):
+        try:
+            by()
+        except ValueError:
+            return False
+        return True
+
+    assert taken(lambda: Data(name="koniq", input_size=size)) == taken(lambda: size_of("koniq", size))

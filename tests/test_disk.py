@@ -88,3 +88,10 @@ def test_the_sentence_about_a_disk_that_takes_nothing_does_not_wait_for_torch(wo
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "False"]
+
+
+def test_a_file_s_digest_is_that_of_its_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert (
+        disk.file_digest(tmp_path / "a").startswith("ba7816bf8f01cfea") and len(disk.file_digest(tmp_path / "a")) == 64
+    )

@@ -9,14 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iqa import disk, images, machine
+from iqa.disk import file_digest
 
 _FORMAT = 3  # of the memory on disk; another number forgets it
-
-
-def file_digest(path: str | os.PathLike[str]) -> str:
-    """sha256 of a file's bytes, 64 hex digits."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from iqa import degradations, disk, images, machine
 from iqa.datasets import charts, photographs, splits
-from iqa.datasets.contents import file_digest
 from iqa.datasets.manifest import COLUMNS, PARTS, DataError, Manifest, table_of
+from iqa.disk import file_digest
 from iqa.randomness import generator, sub_seed
 
 VERSION = 2  # of what `_key` does not see: crops, scores, the manifest's columns

@@ -15,7 +15,7 @@ class Tree:
         self.root = root
         self.inside = os.path.realpath(root)
         found = self._walk(self.inside, "")
-        self.files = sorted(path for path in found if _is_utf8(path))  # tables and trackers hold nothing else
+        self.files = sorted(path for path in found if is_utf8(path))  # tables and trackers hold nothing else
         self.unnameable = len(found) - len(self.files)
         self.loosely_matched = 0
         self._exact = set(self.files)
@@ -99,6 +99,11 @@ def no_file(inside: str, name: str) -> str:
     return "is a link to nothing" if os.path.islink(path) and not os.path.exists(path) else "is not a file"
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a file's name is text: the bytes of another encoding reach Python as halves of a pair."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def leads_out(name: str) -> bool:
     """Whether a csv's name may mean something outside the folder."""
     return "\0" in name or PurePosixPath(name).is_absolute() or ".." in name.replace("\\", "/").split("/")
@@ -111,10 +116,6 @@ def within(inside: str, path: str) -> bool:
 
 def _outside(name: str) -> str:
     return f"{name!r} leads out of the folder: give a path inside it"
-
-
-def _is_utf8(name: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _folded(name: str) -> str:

@@ -12,6 +12,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from iqa import checkpoint
+from iqa.disk import file_digest
 from iqa.encoders.weights import DAMAGED, EncoderError, hub_file
 
 CONFIG = "open_clip_config.json"  # what makes a folder, or a repository of the hub, a model of open_clip
@@ -47,9 +48,9 @@ def features(model: str, weights: str, pairs: Pairs, cache: Path) -> dict[str, A
 def identity(model: str, weights: str) -> str:
     """What a text tower is known by: the tag, or the content of its files. Raises EncoderError where there is none."""
     if weights and Path(weights).suffix in FILES:
-        return _digest(_existing(weights))
+        return file_digest(_existing(weights))
     if Path(model).is_dir():
-        return _digest(Path(model) / CONFIG) + _digest(_inside(Path(model)))
+        return file_digest(Path(model) / CONFIG) + file_digest(_inside(Path(model)))
     return weights or TAG
 
 
@@ -68,7 +69,11 @@ def _computed(model: str, weights: str, pairs: Pairs) -> dict[str, Any]:
         ) from error
     with torch.no_grad():
         vectors: Tensor = net.encode_text(tokens, normalize=True)  # type: ignore[operator]
-    about = {"model": model, "weights": weights or ("" if name.startswith(FOLDER) else TAG), "digest": _digest(file)}
+    about = {
+        "model": model,
+        "weights": weights or ("" if name.startswith(FOLDER) else TAG),
+        "digest": file_digest(file),
+    }
     return about | {"prompts": [list(pair) for pair in pairs], "features": vectors.unflatten(0, (len(pairs), 2))}
 
 
@@ -148,8 +153,3 @@ def _inside(folder: Path) -> Path:
     if not found or not (folder / CONFIG).is_file():
         raise EncoderError(f"{folder} is no model of open_clip: it needs {CONFIG} and {' or '.join(PUBLISHED)}.")
     return found[0]
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
