@@ -12,7 +12,7 @@ from iqa import checkpoint, distributed, machine, optim, tracking
 from iqa.config import Data
 from iqa.datasets import DataError
 from iqa.stages.state import State
-from iqa.stages.training import Course, Diverged, costs, epochs, loaded
+from iqa.stages.training import Course, Diverged, costs, epochs, loaded, paced
 
 
 def toy():
@@ -71,3 +71,8 @@ def test_a_part_of_which_every_picture_is_smaller_than_the_crop_is_refused_as_su
     assert len(loaded(data, 32, "train", "validation")) == 3
     with pytest.raises(DataError, match="every picture of the test part of .* is smaller than a crop of 32: lower the"):
         loaded(data, 32, "train", "test")
+
+
+def test_an_epoch_that_was_resumed_is_paced_by_the_steps_that_were_made_here():
+    course = Course(images=100, per_epoch=10, epochs=1, lr_at=float, clip=0.0, checkpoint_minutes=5.0)
+    assert paced(course, 5, 2.0, 0.5) == {"cost/epoch_s": 2.0, "cost/images_per_s": 25.0, "cost/data_wait": 0.25}

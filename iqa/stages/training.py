@@ -157,12 +157,7 @@ def _epochs(
                 _save(state, run)
                 saved = time.monotonic()
         _refuse_divergence(state)
-        seconds = time.monotonic() - began
-        pace = {
-            "cost/epoch_s": seconds,
-            "cost/images_per_s": course.images * (last - first) / per_epoch / max(seconds, 1e-9),
-            "cost/data_wait": (clock.seconds - waited) / max(seconds, 1e-9),
-        }
+        pace = paced(course, last - first, time.monotonic() - began, clock.seconds - waited)
         terms = {name: float(total) / per_epoch for name, total in state.sums.items()}
         trained = deepcopy(state.own)
         try:
@@ -176,6 +171,15 @@ def _epochs(
         state.epoch += 1
         state.sums = {}
         _save(state, run)
+
+
+def paced(course: Course, steps: int, seconds: float, waited: float) -> dict[str, float]:
+    """What so many steps of an epoch have cost; waited: seconds of them that went by without a batch."""
+    return {
+        "cost/epoch_s": seconds,
+        "cost/images_per_s": course.images * steps / course.per_epoch / max(seconds, 1e-9),
+        "cost/data_wait": waited / max(seconds, 1e-9),
+    }
 
 
 def shown(steps: Iterator[Record], count: int, title: str) -> Iterator[Record]:
