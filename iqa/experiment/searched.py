@@ -5,7 +5,7 @@ from typing import Any
 
 from iqa.config import FLAT
 from iqa.experiment.matrix import Plan, places
-from iqa.tracking.local import RunRow
+from iqa.tracking import RunRow
 
 Values = Mapping[str, Mapping[str, Any]]  # stage → field by its dotted name → value
 

@@ -29,7 +29,7 @@ from iqa.tracking.signals import (
 from iqa.tracking.silent import Silent
 from iqa.tracking.snapshot import Snapshot
 from iqa.tracking.stale import reap
-from iqa.tracking.store import StoreError, offline, reach, troubles
+from iqa.tracking.store import StoreError, file_of, offline, reach, shown, troubles
 from iqa.tracking.syncing import Unshipped, copied, gone, sync, sync_all, sync_patiently, unsent
 from iqa.tracking.table import table_url
 
@@ -53,6 +53,7 @@ __all__ = [
     "copied",
     "expect_store",
     "fetch",
+    "file_of",
     "follow",
     "gone",
     "handle_signals",
@@ -73,6 +74,7 @@ __all__ = [
     "rows",
     "run_folders",
     "runs_folder",
+    "shown",
     "stand_in",
     "stop_after",
     "stop_if_asked",

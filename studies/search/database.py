@@ -18,7 +18,6 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from iqa import tracking
-from iqa.tracking.store import file_of, shown
 
 POSTGRES = "postgresql+psycopg://"
 CONNECT = 5  # seconds
@@ -40,12 +39,16 @@ class Database:
         self.address = re.sub(r"^postgres(ql)?(\+psycopg)?://", POSTGRES, address)
         self.grace, self.stale = grace, stale
         if not self.address.startswith(("sqlite:///", POSTGRES)):
-            raise ValueError(f"storage = '{shown(address)}': give sqlite:///FILE.db or postgresql://USER@HOST/NAME.")
+            raise ValueError(
+                f"storage = '{tracking.shown(address)}': give sqlite:///FILE.db or postgresql://USER@HOST/NAME."
+            )
         try:
             with held(self.lock("tables")):  # two processes that create the tables at once both fail
                 self.storage = self._storage()
         except TROUBLES as error:
-            raise ValueError(f"The studies' database at {shown(address)} does not answer: {cause(error)}") from None
+            raise ValueError(
+                f"The studies' database at {tracking.shown(address)} does not answer: {cause(error)}"
+            ) from None
 
     @property
     def beat(self) -> int:
@@ -66,7 +69,7 @@ class Database:
     def lock(self, name: str) -> "FileTurn | DatabaseTurn":
         """What one process at a time can hold, on whatever machine; it is free again when that process is gone."""
         if self.address.startswith("sqlite:"):
-            file = file_of(self.address)
+            file = tracking.file_of(self.address)
             file.parent.mkdir(parents=True, exist_ok=True)
             return FileTurn(file.with_name(f"{file.name}.{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.lock"))
         return DatabaseTurn(self._engine, name)
@@ -165,4 +168,4 @@ class DatabaseAway(ValueError):
 
 def exists(address: str) -> bool:
     """Whether there may be tables at an address: a SQLite file that is not there would be made by looking into it."""
-    return not address.startswith("sqlite:///") or file_of(address).is_file()
+    return not address.startswith("sqlite:///") or tracking.file_of(address).is_file()

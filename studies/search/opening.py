@@ -6,7 +6,7 @@ from contextlib import closing
 import optuna
 from optuna.trial import FrozenTrial
 
-from iqa.tracking.store import shown
+from iqa import tracking
 
 from . import choices
 from .claims import Desk, again
@@ -38,7 +38,7 @@ def opened(order: Order, address: str, grace: int) -> Desk:
 
 def found(order: Order, address: str, grace: int) -> Desk:
     """The study, to be read alone. Raises ValueError if there is none of that name, or if it is another study."""
-    missing = f"There is no study {order.study} in {shown(address)}: search first, without action=best."
+    missing = f"There is no study {order.study} in {tracking.shown(address)}: search first, without action=best."
     if not exists(address):
         raise ValueError(missing)
     database = Database(address, grace, again)
