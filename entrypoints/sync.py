@@ -29,7 +29,7 @@ def told(top: Path | None) -> int:
     for one in tracking.sync_all(top):
         print(one.said, flush=True)
         folders, waiting = folders + 1, waiting + one.waits
-    print(f"{waiting} runs still wait: try again later" if waiting else f"{folders} runs had something, nothing waits")
+    print(f"{waiting} runs still wait: try again later" if waiting else f"{folders} runs were looked at, none waits")
     return command.TRY_AGAIN if waiting else 0
 
 

@@ -41,7 +41,7 @@ def test_a_changed_file_is_read_again(root):
     Image.fromarray(np.full((4, 5, 3), 9, np.uint8)).save(root / "0.png")
     os.utime(root / "0.png", (1, 1))
     after, _ = contents.look(root, ["0.png"])
-    assert before != after == {"0.png": contents.Content(contents.file_digest(root / "0.png"), 5, 4)}
+    assert before != after == {"0.png": contents.Content(disk.file_digest(root / "0.png"), 5, 4)}
 
 
 def test_a_bad_picture_is_looked_at_again_once_it_is_mended(root):

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from iqa import datasets
-from iqa.datasets import contents, pixels, preparation
+from iqa import datasets, disk
+from iqa.datasets import pixels, preparation
 from iqa.datasets.assembly import Turn
 from iqa.datasets.verification import verify
 
@@ -130,7 +130,7 @@ def test_the_manifest_is_written_with_its_own_digest(root, tmp_path):
         file.read_text().splitlines()[0].startswith("path,score,opinion,split,group,family,level,digest,width,height")
     )
     assert len(file.read_text().splitlines()) == 11
-    assert contents.file_digest(manifest.file(0)) in file.read_text()
+    assert disk.file_digest(manifest.file(0)) in file.read_text()
 
 
 def test_a_part_without_two_different_scores_is_a_fault_and_nothing_to_train_on(root):

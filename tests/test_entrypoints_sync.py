@@ -51,14 +51,14 @@ def test_the_whole_experiment_and_its_report_go_offline_and_sync_sends_them(away
     assert capsys.readouterr().out.count("finished already") == 5
     back(monkeypatch, away)
     assert sync.main([]) == 0
-    assert "nothing waits" in capsys.readouterr().out
+    assert "none waits" in capsys.readouterr().out
     rows = tracking.rows()
     (parent,) = [row for row in rows if row.tags["stage"] == "experiment"]
     steps = [row for row in rows if row.tags["stage"] != "experiment"]
     assert len(steps) == 5 and {row.parent for row in steps} == {parent.run_id}
     assert {row.status for row in rows} == {"FINISHED"}
     assert tracking.fetch(parent.run_id, "report/report.html").is_file()
-    assert sync.main([]) == 0 and capsys.readouterr().out == "0 runs had something, nothing waits\n"
+    assert sync.main([]) == 0 and capsys.readouterr().out == "0 runs were looked at, none waits\n"
     assert main.main(words) == 0
     assert capsys.readouterr().out.count("finished already") == 5  # the store knows them all
 

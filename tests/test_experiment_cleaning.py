@@ -113,7 +113,7 @@ def test_a_run_that_the_store_lacks_something_of_keeps_all(monkeypatch):
 def test_a_run_that_is_computed_keeps_all():
     with opened("a/1") as run:
         worked(run)
-        assert [(one.folder, one.why) for one in survey(remove=True)] == [(run.folder, "a process works in it")]
+        assert [(one.folder, one.why) for one in survey(remove=True)] == [(run.folder, "in use, or another user's")]
     assert names(run.folder) == {"checkpoints", "best", "model"}
 
 

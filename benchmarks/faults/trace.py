@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from iqa import checkpoint, tracking
-from iqa.datasets.contents import file_digest
+from iqa.disk import file_digest
 from iqa.tracking import store
 
 Trace = dict[str, Any]

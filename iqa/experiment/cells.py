@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from iqa import checkpoint, datasets, distributed, encoders, machine, report, tracking
 from iqa.config import AUTO, NO_PART_OF_THE_RESULT, STAGES, fingerprint, flatten, load
-from iqa.datasets.contents import file_digest
+from iqa.disk import file_digest
 from iqa.experiment import code
 from iqa.experiment.matrix import ONE_STAGE
 from iqa.stages import stage as stage_of

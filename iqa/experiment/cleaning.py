@@ -39,7 +39,7 @@ def survey(remove: bool) -> Iterator[Spare | Kept]:
     for folder in tracking.run_folders():
         with tracking.held(folder) as ours:
             if not ours:
-                yield Kept(folder, "a process works in it")
+                yield Kept(folder, "in use, or another user's")
                 continue
             for found in _spared(folder):
                 if isinstance(found, Spare) and remove:
