@@ -48,6 +48,15 @@ def test_an_arm_overrides_the_command_line_which_overrides_the_preset(plan):
     assert settled.finetuning("baseline", 0).optim.encoder_lr_ratio == 0.5
 
 
+def test_families_that_an_arms_crops_are_too_small_for_are_told_before_anything_runs(plan, tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text(FILE.replace("{families: blur}", "{families: 'jpeg2000,non_eccentricity', degrade.crop: 64}"))
+    with pytest.raises(
+        ConfigError, match="arm pretrained: jpeg2000 needs crops of at least 80 pixels and non_ecc.* 96"
+    ):
+        matrix.plan(str(file), "", "", {})
+
+
 def test_an_arm_without_pretraining_has_none(plan):
     assert plan().pretraining("baseline", 0) is None
     assert plan().pretraining("pretrained", 0).degrade.families == ("blur",)

@@ -124,9 +124,10 @@ def check(names: Iterable[str], levels: int, side: int, most: int = 1) -> None:
     families = expand(names)
     for family in families:
         severities(family, levels)
-        smallest = FAMILIES[family].smallest
-        if side < smallest:
-            raise ValueError(f"{family} needs crops of at least {smallest} pixels, not {side}: raise degrade.crop.")
+    least = {family: FAMILIES[family].smallest for family in families if side < FAMILIES[family].smallest}
+    if least:
+        needs = " and ".join(f"{family} needs crops of at least {pixels} pixels" for family, pixels in least.items())
+        raise ValueError(f"{needs}, not {side}: raise degrade.crop.")
     groups = sorted({FAMILIES[family].group for family in families})
     if most > len(groups):
         raise ValueError(

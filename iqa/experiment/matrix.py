@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from iqa import datasets, report
+from iqa import datasets, degradations, report
 from iqa.config import FLAT, STAGES, UNSET, ConfigError, Section, field_names, load, named_values, read_preset, unknown
 from iqa.experiment.declaration import Ablation, Claim, Contrast, Group, faults_of
 
@@ -199,7 +199,21 @@ def plan(name: str, preset: str, seeds: str, overrides: dict[str, Any]) -> Plan:
     given = seeds or FEWER.get(stem, "")
     experiment = _seeded(read(name or of_preset(stem)), given)
     preset = preset or experiment.preset
-    return Plan(experiment=experiment, preset=preset, overrides=by_stage(overrides), seeds=given)
+    made = Plan(experiment=experiment, preset=preset, overrides=by_stage(overrides), seeds=given)
+    if wrong := list(_undegradable(made)):
+        raise ConfigError("\n".join(wrong))
+    return made
+
+
+def _undegradable(plan: Plan) -> Iterator[str]:
+    """Arms whose pretraining would refuse its families: hours later, after the cells of others."""
+    for arm in plan.experiment.arms:
+        own = plan.pretraining(arm, plan.experiment.seeds[0], plan.experiment.parts[0])
+        if own is not None:
+            try:
+                degradations.check(own.degrade.families, own.degrade.levels, own.degrade.crop, own.degrade.compose)
+            except ValueError as error:
+                yield f"arm {arm}: {error}"
 
 
 def _seeded(experiment: Experiment, seeds: str) -> Experiment:
