@@ -31,11 +31,13 @@ def trace(folder: Path) -> Trace:
 
 
 def history(row: tracking.RunRow) -> list[str]:
-    """Every (key, step, value) without costs."""
+    """Every (key, step, value) without costs; of a stage that counts its openings the last one's, without the step."""
     keys = [key for key in row.metrics if not key.startswith(COSTS)]
     found = [(one.key, one.step, one.value) for key in keys for one in points(row.run_id, key)]
-    step_counts = row.tags["stage"] != BY_OPENING
-    return sorted(f"{key} {step if step_counts else 'last'} {value!r}" for key, step, value in found)
+    if row.tags["stage"] != BY_OPENING:
+        return sorted(f"{key} {step} {value!r}" for key, step, value in found)
+    last = max((step for _, step, _ in found), default=0)
+    return sorted(f"{key} last {value!r}" for key, step, value in found if step == last)
 
 
 def doubled(row: tracking.RunRow) -> list[str]:
