@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
         if given.check.endswith(".zip"):
             return told(report.check_bundle(Path(given.check)), given.check)
         if command.switch("check", given.check):
-            return told(experiment.check(plan), f"the report of {plan.experiment.name}")
+            return told(experiment.check(plan), f"the report of {plan.experiment.name}", *experiment.unfilled(plan))
         fills = command.said("main", command.words(given, *FLAGS))
         ending.announce(*experiment.rewrite(plan, command=said, fills=fills, say=print, choice=choice))
         if given.bundle:
@@ -33,11 +33,15 @@ def main(argv: list[str] | None = None) -> int:
     return command.ended(work)
 
 
-def told(faults: Any, what: str) -> int:
-    """0 and a sentence where every number follows, else 1 and one for each that does not."""
+def told(faults: Any, what: str, numbers: int = 1, unfilled: int = 0) -> int:
+    """0 and a sentence where every number follows, or where there is none yet; else 1 and one for each that does not.
+
+    numbers: how many there are; unfilled: how many cells have no finished run.
+    """
     for fault in faults:
         print(fault, file=sys.stderr)
-    print(f"{what}: {len(faults)} faults" if faults else f"{what}: every number follows from its runs")
+    good = "every number follows from its runs" if numbers else f"0 numbers, {unfilled} cells without a finished run"
+    print(f"{what}: {len(faults)} faults" if faults else f"{what}: {good}")
     return 1 if faults else 0
 
 

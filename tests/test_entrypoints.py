@@ -8,7 +8,8 @@ from importlib import import_module
 
 import pytest
 
-from entrypoints import command, evaluate
+from benchmarks import toys
+from entrypoints import command, evaluate, report
 from iqa import config
 from iqa.datasets import published
 
@@ -140,3 +141,11 @@ def test_the_list_of_data_sets_goes_on_where_one_cannot_be_read(home, capsys, mo
     assert import_module("entrypoints.data").main(["list"]) == 0
     said = capsys.readouterr().out
     assert "/data/koniq: permission denied. Give a path" in said and "CLIVE" in said
+
+
+def test_a_report_without_a_number_is_not_said_to_follow_from_its_runs(home, photos, capsys):
+    (home / "toy.yaml").write_text(toys.EXPERIMENT)
+    words = ["--experiment=toy.yaml", f"--data={photos}", f"--targets={photos}"]
+    assert report.main(words) == 0
+    assert report.main([*words, "--check"]) == 0
+    assert "the report of toy: 0 numbers, 5 cells without a finished run\n" in capsys.readouterr().out

@@ -112,6 +112,49 @@ def test_a_plan_of_which_everything_is_done_says_that_nothing_is_left(planned, h
     assert "nothing is left to compute" in said and "together about" not in said
 
 
+def finished(plan, **tags):
+    """The baseline's fine-tuning with seed 0, as a finished run."""
+    cell = next(running.chain(plan, "baseline", 0, "", running.Outcome()))
+    return RunRow("a" * 32, "", "FINISHED", {}, cell.tags | tags, {}, 0, 1, "0", "")
+
+
+def test_cells_of_other_code_are_counted_and_those_of_this_code_are_not_though_they_are_forced(planned, home, photos):
+    plan = planned(data=photos)
+
+    def said(choice, **tags):
+        outcome = running.found(plan, lambda line: None, choice, Snapshot([finished(plan, **tags)]))
+        return list(planning.changed(outcome, choice))
+
+    assert said(running.Choice(), cell="other code's") == [
+        "1 finetune cells were finished by other code; --accept-code reuses them"
+    ]
+    assert said(running.Choice(force="all")) == []
+    assert said(running.Choice(force="all"), cell="other code's") == [], "forced: they are computed all the same"
+
+
+def test_an_empty_report_replaces_none_that_has_runs(planned, home, photos, monkeypatch):
+    plan, said = planned(data=photos), []
+    folder = publishing.report_folder(plan)
+    folder.mkdir(parents=True)
+    (folder / "experiment.json").write_text('{"runs": {"baseline finetune seed 0": "a"}}')
+    rows = [finished(plan, cell="other code's")]
+    monkeypatch.setattr("iqa.tracking.reading.rows", lambda status="", **_: [] if status == "RUNNING" else rows)
+    with pytest.raises(ValueError, match="was written from 1 finished cells: give --accept-code"):
+        publishing.rewrite(plan, command="", fills="", say=said.append)
+    assert said == ["1 finetune cells were finished by other code; --accept-code reuses them"]
+    assert not (home / "runs").exists(), "no run was begun for it"
+
+
+@pytest.mark.parametrize("told", ["", '{"runs": {}}'])
+def test_a_report_without_a_run_is_no_bundle(planned, home, told):
+    folder = publishing.report_folder(planned())
+    folder.mkdir(parents=True)
+    (folder / "experiment.json").write_text(told)
+    with pytest.raises(ValueError, match=f"{folder} rests on no finished cell"):
+        publishing.bundle(planned(), home / "bundle.zip")
+    assert not (home / "bundle.zip").exists()
+
+
 def test_the_commands_of_a_plan_are_one_line_a_missing_cell(planned, home):
     lines = list(planning.commands(planned(), running.Choice(), ["--experiment=toy.yaml"]))
     assert lines[0] == "iqa main --experiment=toy.yaml '--only=pretrained pretrain seed 0'"

@@ -9,7 +9,7 @@ from iqa.experiment.cells import Cell, Result, cell, compute, finished, identiti
 from iqa.experiment.declaration import misnamed
 from iqa.experiment.hands import FAULTS
 from iqa.experiment.matrix import Arm, Experiment, Plan, by_stage, plan, read, read_seeds
-from iqa.experiment.publishing import REPORTS, bundle, check, rewrite, run
+from iqa.experiment.publishing import REPORTS, bundle, check, rewrite, run, unfilled
 from iqa.experiment.running import Choice, Outcome, part
 from iqa.experiment.searched import searched
 
@@ -41,4 +41,5 @@ __all__ = [
     "rewrite",
     "run",
     "searched",
+    "unfilled",
 ]

@@ -40,7 +40,7 @@ def lines(plan: Plan, choice: Choice) -> Iterator[str]:
     shared = len(outcome.placed) - len(set(outcome.placed.values()))
     if shared:
         yield f"  {shared} of the places share a cell with another and cost nothing more"
-    yield from (f"  {sentence}" for sentence in _changed(outcome))
+    yield from (f"  {sentence}" for sentence in changed(outcome, choice))
     estimates = [_estimate(plan, outcome.runs, stage, _missing(places, outcome, stage)) for stage in STAGES]
     yield from (_priced(one) for one in estimates if one.missing)
     rest = sum(one.unknown for one in estimates)
@@ -77,11 +77,14 @@ def _missing(places: Sequence[Place], outcome: Outcome, stage: str) -> Counter[s
     return Counter(arm for key, arm in arms.items() if key not in outcome.done)
 
 
-def _changed(outcome: Outcome) -> Iterator[str]:
-    """For cells that are missing although the same inputs were computed: that only the code differs."""
-    missing = [cell for cell in outcome.cells if cell.key not in outcome.done]
-    stages = Counter(cell.stage for cell in missing if outcome.runs.finished("cell.inputs", cell.tags["cell.inputs"]))
-    for stage, count in stages.items():
+def changed(outcome: Outcome, choice: Choice) -> Iterator[str]:
+    """For cells that are missing although the same inputs were computed: that only the code differs.
+
+    One that is forced is missing whatever was computed, and accept_code would not bring it back.
+    """
+    missing = [cell for cell in outcome.cells if cell.key not in outcome.done and not choice.again(cell)]
+    there = ((cell.stage, cells.finished(cell, True, outcome.runs)) for cell in missing)
+    for stage, count in Counter(stage for stage, found in there if found is not None).items():
         yield f"{count} {stage} cells were finished by other code; --accept-code reuses them"
 
 

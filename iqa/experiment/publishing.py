@@ -1,5 +1,6 @@
 """The experiment as a command: its parent run, the steps below it, the parent's numbers and the report."""
 
+import csv
 import hashlib
 import json
 import shlex
@@ -11,10 +12,12 @@ from typing import Any
 from iqa import report, tracking
 from iqa.experiment import cells
 from iqa.experiment.cells import Show
-from iqa.experiment.matrix import Plan
+from iqa.experiment.matrix import Plan, places
+from iqa.experiment.planning import changed
 from iqa.experiment.running import Choice, Outcome, found, hired, settled, steps
 from iqa.experiment.searched import searched
 from iqa.experiment.telling import describe
+from iqa.report.bundle import EXPERIMENT, NUMBERS
 
 REPORTS = Path("reports")
 
@@ -51,9 +54,24 @@ def run(
 def rewrite(
     plan: Plan, *, command: str, fills: str, say: Callable[[str], None], choice: Choice | None = None
 ) -> tuple[report.Report, Outcome]:
-    """Write the report from what is finished, and compute nothing."""
-    chosen = choice or Choice()
-    return under(plan, "report", command, chosen, lambda parent: found(plan, say, chosen), fills)
+    """Write the report from what is finished, and compute nothing.
+
+    Raises ValueError where nothing is finished and the report that is there has runs: it would be replaced by an empty
+    one.
+    """
+    chosen = Choice(accept_code=choice is not None and choice.accept_code)  # computed again: nothing is, here
+    tracking.reap()  # the report lists what a killed process left as such
+    outcome = found(plan, say, chosen)
+    for sentence in changed(outcome, chosen):
+        say(sentence)
+    there = written_runs(plan)
+    if there and not outcome.done:
+        raise ValueError(
+            f"No cell of {plan.experiment.name} is finished as it would be computed now, and {report_folder(plan)} was "
+            f"written from {there} finished cells: give --accept-code to reuse what other code finished, or move that "
+            "folder away."
+        )
+    return under(plan, "report", command, chosen, lambda parent: outcome, fills)
 
 
 def under(
@@ -138,7 +156,25 @@ def check(plan: Plan) -> list[str]:
     return report.check(report_folder(plan), runs.rows, runs.history, runs.fetch, runs.url)
 
 
+def unfilled(plan: Plan) -> tuple[int, int]:
+    """How many numbers the written report has, and how many of the experiment's cells it had no finished run of."""
+    with (report_folder(plan) / NUMBERS).open(encoding="utf-8", newline="") as lines:
+        numbers = sum(1 for _ in csv.DictReader(lines))
+    return numbers, len(list(places(plan))) - written_runs(plan)
+
+
 def bundle(plan: Plan, target: Path) -> Path:
-    """The evidence of the experiment's written report as a zip."""
+    """The evidence of the experiment's written report as a zip. Raises ValueError where there is none."""
+    if not written_runs(plan):
+        raise ValueError(f"{report_folder(plan)} rests on no finished cell, so there is nothing to put into {target}.")
     runs = tracking.Snapshot()
     return report.pack(report_folder(plan), runs.rows, runs.history, runs.fetch, target)
+
+
+def written_runs(plan: Plan) -> int:
+    """How many cells had a finished run when the report of this command was written; 0 where none was."""
+    try:
+        told = json.loads((report_folder(plan) / EXPERIMENT).read_bytes())
+    except (FileNotFoundError, json.JSONDecodeError):  # a damaged one is no loss to write anew
+        return 0
+    return len(told.get("runs", ()))
