@@ -15,6 +15,7 @@ from .progress import Progress
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 SWITCHES = ("accept_code", "commands", "check", "offline", "yes")  # flags that need no value
+UNSET = "default"  # the value of a parameter of MLproject that nobody gave
 SHORT = {"output": ("-o",)}
 SAID = {"": False, "false": False, "no": False, "true": True, "yes": True}
 PRESET = "demo, smoke, laptop, frugal or paper, or a file"
@@ -51,7 +52,7 @@ def parse(
         parser.add_argument(*short, *spellings, dest=name, default="", help=help_text, **bare)
     known, rest = (parser.parse_known_intermixed_args if words[0] else parser.parse_known_args)(argv)
     for name, value in vars(known).items():
-        setattr(known, name, "" if value == "default" else value)
+        setattr(known, name, "" if value == UNSET else value)
     return known, overrides(rest)
 
 
@@ -204,7 +205,7 @@ def computed(name: str, settings: Any, preset: str, words: list[str]) -> int:
     try:
         cell = distributed.from_first(begun)
         show = Progress() if distributed.leads() else None
-        command = said(name, [*words, *processes.left_out(words, settings.compute)])
+        command = said(name, [*words, *processes.left_out(typed(words), settings.compute)])
         result = experiment.compute(cell, show=show, command=command)
     except tracking.Stopped as stop:
         if distributed.leads():
@@ -239,7 +240,7 @@ def planned(description: str | None, argv: list[str] | None, **flags: str) -> tu
 def words(given: argparse.Namespace, *left_out: str) -> list[str]:
     """What `planned` was given, as it can be typed again, but for the flags that are left out."""
     said = {name: value for name, value in vars(given).items() if value and name not in (*left_out, "rest")}
-    return [f"--{name}={value}" for name, value in (said | given.rest).items()]
+    return typed([f"--{name}={value}" for name, value in (said | given.rest).items()])
 
 
 def filled(name: str, settings: Any) -> Any:
@@ -259,7 +260,20 @@ def said(name: str, argv: list[str] | None) -> str:
     """The command as it was typed."""
     import shlex
 
-    return shlex.join(["iqa", name, *(sys.argv[1:] if argv is None else argv)])
+    return shlex.join(["iqa", name, *typed(sys.argv[1:] if argv is None else argv)])
+
+
+def typed(words: Sequence[str]) -> list[str]:
+    """The words without the parameters that nobody gave: `mlflow run` passes those as well, at `default`."""
+    kept, waiting = [], list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, value = word.partition("=")
+        if name.startswith("--") and not equals and waiting[:1] == [UNSET]:
+            waiting.pop(0)
+        elif not (name.startswith("--") and value == UNSET):
+            kept.append(word)
+    return kept
 
 
 def sibling(name: str) -> Any:

@@ -103,6 +103,22 @@ def test_what_was_given_can_be_typed_again():
     assert command.words(given, "check") == ["--preset=smoke", "--data=x"]
 
 
+def test_a_command_is_recorded_without_the_parameters_that_nobody_gave():
+    passed = [
+        "--preset=default",
+        "--seeds=0",
+        "--data",
+        "default",
+        "--optim.clip",
+        "1",
+        "--name=a=default",
+        "--accept-code",
+    ]
+    assert command.said("main", passed) == "iqa main --seeds=0 --optim.clip 1 --name=a=default --accept-code"
+    given = argparse.Namespace(preset="smoke", rest={"data": "default", "targets": "x"})
+    assert command.words(given) == ["--preset=smoke", "--targets=x"]
+
+
 def helped(capsys, name, *words):
     """What a command's help says."""
     with pytest.raises(SystemExit):
