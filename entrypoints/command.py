@@ -5,7 +5,7 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +86,20 @@ def go_offline(text: str) -> None:
         os.environ["IQA_OFFLINE"] = "true"
 
 
-def refuse_others(rest: dict[str, str], flags: dict[str, str]) -> None:
-    """Raise ValueError for a parameter that a command without a config does not have."""
+def refuse_others(rest: dict[str, str], flags: Iterable[str], stages: Sequence[str] = (), of: str = "") -> None:
+    """Raise ConfigError for every name that neither the command nor a stage of it knows, with the nearest one.
+
+    Where it has several, STAGE.FIELD is left to that stage's own reading, and so is a seed.
+    """
     from iqa import config
 
-    if rest:
-        raise config.ConfigError("\n".join(config.unknown("parameter", name, list(flags)) for name in rest))
+    short = [name for stage in stages for name in config.FLAT[stage]]
+    full = [name for stage in stages for name in config.field_names(stage)]
+    valid = [*flags, *(short + full if len(stages) == 1 else (name for name in short if name != "seed"))]
+    known = {*valid, *short, *full}
+    strange = [name for name in rest if name not in known and name.partition(".")[0] not in stages]
+    if strange:
+        raise config.ConfigError("\n".join(config.unknown("parameter", name, valid, of) for name in strange))
 
 
 def whole(name: str, text: str, unset: int) -> int:
@@ -181,6 +189,7 @@ def stage(name: str, description: str | None, argv: list[str] | None) -> int:
     def work() -> int:
         flags = {"preset": PRESET, "offline": OFFLINE}
         given, rest = parse(description, words, (name,), **flags)
+        refuse_others(rest, flags, (name,), f" of {name}")
         go_offline(given.offline)
         preset = given.preset or "demo"
         settings = processes.settings(name, rest, preset)
@@ -229,6 +238,7 @@ def planned(description: str | None, argv: list[str] | None, **flags: str) -> tu
     from iqa import config
 
     given, rest = parse(description, words, tuple(config.STAGES), **known, **CHOICE, **flags)
+    refuse_others(rest, [*known, *CHOICE, *flags], tuple(config.STAGES), " of the experiment")
     go_offline(given.offline)
     from iqa import experiment
 

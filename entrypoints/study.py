@@ -33,9 +33,10 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> None:
         given, rest = command.parse(__doc__, words, **FLAGS)
-        command.go_offline(given.offline)
-        from iqa import tracking
+        from iqa import config, tracking
 
+        command.refuse_others(rest, FLAGS, tuple(config.STAGES), " of the study")
+        command.go_offline(given.offline)
         tracking.reach()
         search = command.sibling("studies.search")
         order, address = ordered(given, rest, command.said("study", words)), storage(given)

@@ -119,6 +119,34 @@ def test_a_command_is_recorded_without_the_parameters_that_nobody_gave():
     assert command.words(given) == ["--preset=smoke", "--targets=x"]
 
 
+MISSPELT = [
+    ("report", "--bundel=x", "'bundel' is no parameter of the experiment: did you mean 'bundle'?"),
+    ("report", "--chek=true", "did you mean 'check'?"),
+    ("main", "--forse=all", "did you mean 'force'?"),
+    ("main", "--epocs=1", "did you mean 'epochs'?"),
+    ("main", "--sead=1", "did you mean 'seeds'?"),
+    ("plan", "--comands=true", "did you mean 'commands'?"),
+    ("finetune", "--presset=smoke", "'presset' is no parameter of finetune: did you mean 'preset'?"),
+    ("finetune", "--optim.patiense=1", "did you mean 'optim.patience'?"),
+    ("study", "--trails=3", "'trails' is no parameter of the study: did you mean 'trials'?"),
+]
+
+
+@pytest.mark.parametrize(("name", "word", "says"), MISSPELT)
+def test_a_misspelt_parameter_is_refused_with_the_nearest_of_the_stage_s_and_the_command_s(
+    home, capsys, name, word, says
+):
+    assert import_module(f"entrypoints.{name}").main(["--preset=smoke", word]) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["main", "finetune", "evaluate"])
+def test_where_no_name_is_near_the_known_ones_are_listed_once_each(home, capsys, name):
+    assert import_module(f"entrypoints.{name}").main(["--xyzzy=1"]) == 2
+    told = capsys.readouterr().err.partition("known are ")[2].strip().rstrip(".").split(", ")
+    assert len(told) == len(set(told)) > 10 and {"preset", "device"} <= set(told)
+
+
 def helped(capsys, name, *words):
     """What a command's help says."""
     with pytest.raises(SystemExit):

@@ -83,7 +83,8 @@ def dotted(stage: str, overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def unknown(kind: str, name: str, valid: list[str], of: str = "") -> str:
-    """The sentence for a name that nobody knows, with the nearest one that somebody does."""
+    """The sentence for a name that nobody knows, with the nearest one that somebody does; each of them once."""
+    valid = list(dict.fromkeys(valid))
     near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     return f"'{name}' is no {kind}{of}: " + (f"did you mean '{near[0]}'?" if near else f"known are {', '.join(valid)}.")
 
