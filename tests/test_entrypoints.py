@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 from benchmarks import toys
-from entrypoints import command, evaluate, report
+from entrypoints import command, compare, evaluate, report
 from iqa import config
 from iqa.datasets import published
 
@@ -119,6 +119,12 @@ def test_a_command_is_recorded_without_the_parameters_that_nobody_gave():
     assert command.words(given) == ["--preset=smoke", "--targets=x"]
 
 
+@pytest.mark.parametrize("word", ["", " ", "mine.csv,", ",mine.csv", "a.csv,,b.csv"])
+def test_a_side_of_a_comparison_that_names_nothing_is_refused(home, capsys, word):
+    assert compare.main(["theirs.csv", word]) == 2
+    assert f"'{word}' names nothing where a file or a run should stand" in capsys.readouterr().err
+
+
 MISSPELT = [
     ("report", "--bundel=x", "'bundel' is no parameter of the experiment: did you mean 'bundle'?"),
     ("report", "--chek=true", "did you mean 'check'?"),
@@ -128,6 +134,7 @@ MISSPELT = [
     ("plan", "--comands=true", "did you mean 'commands'?"),
     ("finetune", "--presset=smoke", "'presset' is no parameter of finetune: did you mean 'preset'?"),
     ("finetune", "--optim.patiense=1", "did you mean 'optim.patience'?"),
+    ("compare", "--treatmnet=a.csv", "'treatmnet' is no parameter: did you mean 'treatment'?"),
     ("study", "--trails=3", "'trails' is no parameter of the study: did you mean 'trials'?"),
 ]
 
@@ -136,7 +143,7 @@ MISSPELT = [
 def test_a_misspelt_parameter_is_refused_with_the_nearest_of_the_stage_s_and_the_command_s(
     home, capsys, name, word, says
 ):
-    assert import_module(f"entrypoints.{name}").main(["--preset=smoke", word]) == 2
+    assert import_module(f"entrypoints.{name}").main([word]) == 2
     assert says in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ import pytest
 from tracking_toy import folder_with_a_file, opened
 
 from iqa import tracking
-from iqa.tracking import reading, shipping, store
+from iqa.tracking import RunRow, reading, shipping, store
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,27 @@ def test_what_is_not_there_is_named_with_what_is(tmp_path):
     with pytest.raises(ValueError, match="runs:/ID/encoder"):
         tracking.resolve("runs:/0123456789abcdef0123456789abcdef")
     assert tracking.resolve("bundled") == Path("bundled")
+
+
+def test_a_run_is_named_by_its_id_by_the_first_digits_of_it_or_by_its_experiment(tmp_path):
+    made = []
+    for number, stage in enumerate(["experiment", "experiment", "finetune"]):
+        with opened(tmp_path / str(number), stage=stage, name="toy") as run:
+            made.append(run.run_id)
+        time.sleep(0.005)
+    assert reading.named(made[0]).run_id == reading.named(made[0][:8]).run_id == made[0]
+    assert reading.named("toy").run_id == made[1], "the newest of the experiment, not a step of this name"
+    for text in ("toys", made[0][:7], "0" * 31):
+        with pytest.raises(tracking.StoreError, match=f"begins with '{text}', and no finished experiment"):
+            reading.named(text)
+
+
+def test_digits_that_several_ids_begin_with_are_refused(monkeypatch):
+    two = [RunRow("01234567" + end * 24, "", "FINISHED", {}, {"stage": "x"}, {}, 0, 1, "0", "") for end in "ab"]
+    monkeypatch.setattr(reading, "rows", lambda: two)
+    assert reading.named("01234567a") == two[0]
+    with pytest.raises(tracking.StoreError, match="2 runs have an id that begins with 01234567: give more digits"):
+        reading.named("01234567")
 
 
 def test_a_folder_that_was_moved_leaves_a_sentence_and_a_link_in_its_place_mends_it(tmp_path):

@@ -14,7 +14,19 @@ from iqa.tracking.journal import SYSTEM, Journal, JournalError
 from iqa.tracking.local import RunRow
 from iqa.tracking.lock import Busy, held
 from iqa.tracking.patience import StillAway, expect_store, persist
-from iqa.tracking.reading import best_model, compare_url, fetch, history, logged_model, look, resolve, row, rows, url
+from iqa.tracking.reading import (
+    best_model,
+    compare_url,
+    fetch,
+    history,
+    logged_model,
+    look,
+    named,
+    resolve,
+    row,
+    rows,
+    url,
+)
 from iqa.tracking.refusing import troubled
 from iqa.tracking.run import Run, is_finished, metric_name, open_run
 from iqa.tracking.signals import (
@@ -64,6 +76,7 @@ __all__ = [
     "logged_model",
     "look",
     "metric_name",
+    "named",
     "offline",
     "open_run",
     "persist",

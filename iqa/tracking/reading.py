@@ -5,6 +5,7 @@ import gc
 import json
 import math
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from iqa.tracking.sending import OF_RUN
 
 LOCAL_SCHEMES = ("file", "")
 PAGE = 1000  # runs a query
+PARENTS = ("experiment", "report")  # stages of the runs that carry an experiment's name
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
@@ -71,6 +73,28 @@ def row(run_id: str) -> RunRow:
     if run is None:
         raise store.StoreError(f"{store.shown(store.uri())} has no run {run_id}: check the id and MLFLOW_TRACKING_URI.")
     return _row(run)
+
+
+def named(text: str) -> RunRow:
+    """The run of this id, the one whose id begins so, or the newest finished one of the experiment of this name.
+
+    Raises StoreError if there is none, or if several ids begin so.
+    """
+    if re.fullmatch("[0-9a-f]{32}", text):
+        return row(text)
+    every = rows()
+    begun = [one for one in every if one.run_id.startswith(text)] if re.fullmatch("[0-9a-f]{8,31}", text) else []
+    if len(begun) > 1:
+        raise store.StoreError(f"{len(begun)} runs have an id that begins with {text}: give more digits of it.")
+    parents = (one for one in every if one.name == text and one.status == "FINISHED" and one.tags["stage"] in PARENTS)
+    found = next(iter(begun), None) or next(parents, None)
+    if found is None:
+        where = runs_folder() if store.offline() else store.shown(store.uri())
+        raise store.StoreError(
+            f"{where} has no run whose id is or begins with '{text}', and no finished experiment of this name: give "
+            "8 digits of an id or more, and check MLFLOW_TRACKING_URI."
+        )
+    return found
 
 
 @here(local.history)
