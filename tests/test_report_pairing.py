@@ -1,6 +1,7 @@
 """Predictions of anybody against anybody's, and run against run."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -84,6 +85,26 @@ def test_one_run_given_thrice_is_no_three_seeds(files):
     said = list(pairing.compare([one] * 3, [other] * 3, 50))
     assert any(line.startswith("mark: ?") for line in said)
     assert any("more than once in treatment and baseline" in line for line in said)
+
+
+def seed(of, spread):
+    return [f"{i:02d}.png,{i / 20},{i / 20 + spread * ((i * 7 + of) % 5) / 10}" for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "says"),
+    [
+        (2, r"mark: \? \(as the only claim; fewer than three seed pairs are always \?\)"),
+        (3, r"mark: .* \(as the only claim; made with p [\d.e-]+ at 4 degrees of freedom: .*\)"),
+        (6, r"mark: .* \(as the only claim\)"),
+    ],
+)
+def test_the_p_that_a_mark_is_made_with_is_told_where_it_is_not_the_intervals(files, pairs, says):
+    sides = [
+        [files(f"{name}{of}.csv", seed(of, wide)) for of in range(pairs)] for name, wide in (("a", 0.2), ("b", 2.0))
+    ]
+    (told,) = [line for line in pairing.compare(*sides, 50) if line.startswith("mark: ")]
+    assert re.fullmatch(says, told), told
 
 
 def test_equal_models_have_equal_errors(files):

@@ -99,8 +99,14 @@ def _marked(found: statistics.Contrast, sides: dict[str, np.ndarray]) -> Iterato
     """The mark; it stays open where a run stands for several seeds, which would vary less than any seeds do."""
     part = statistics.Part(found)
     twice = [name for name, side in sides.items() if len(np.unique(side, axis=0)) < len(side)]
-    mark = statistics.OPEN if twice else statistics.mark(part, statistics.claim_p([part]))
-    yield f"mark: {mark} (as the only claim; fewer than three seed pairs are always ?)"
+    p, most = statistics.claim_p([part]), statistics.trusted(found.df, found.S)
+    mark = statistics.OPEN if twice else statistics.mark(part, p)
+    remark = ""
+    if found.S < statistics.FEWEST_PAIRS:
+        remark = "; fewer than three seed pairs are always ?"
+    elif most < found.df and not math.isnan(p):
+        remark = f"; made with p {p:.3g} at {most:g} degrees of freedom: few seed pairs are trusted with no more"
+    yield f"mark: {mark} (as the only claim{remark})"
     if twice:
         yield f"the same predictions stand more than once in {' and '.join(twice)}: that is one run, no further seed"
 

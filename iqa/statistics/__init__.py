@@ -14,7 +14,19 @@ from .power import ASSUMED, Plan, Spread, minimum_detectable, planned, power, sp
 from .ranks import interval, srcc_influence
 from .raters import Ceiling, rater_ceiling
 from .ridge import Probe, probe, ridge
-from .verdict import ALPHA, FEWEST_PAIRS, MARGIN_ACROSS, MARGIN_KONIQ, OPEN, Part, claim_p, holm, mark, marking_p
+from .verdict import (
+    ALPHA,
+    FEWEST_PAIRS,
+    MARGIN_ACROSS,
+    MARGIN_KONIQ,
+    OPEN,
+    Part,
+    claim_p,
+    holm,
+    mark,
+    marking_p,
+    trusted,
+)
 
 __all__ = [
     "ALPHA",
@@ -53,4 +65,5 @@ __all__ = [
     "ridge",
     "spread_of",
     "srcc_influence",
+    "trusted",
 ]
