@@ -20,6 +20,9 @@ def number(*runs: str) -> Number:
     return Number((0.5, 0.1), "{0:.2f} ± {1:.2f}", runs, "mean", ("mean", "std"))
 
 
+LONE = Number((0.7,), "{0}", ("a",), "one seed")
+
+
 def test_a_number_without_a_run_cannot_be_written():
     with pytest.raises(AssertionError, match="names no run"):
         Number((0.5,), "{0}", (), "made up")
@@ -46,6 +49,18 @@ def test_the_csv_has_a_column_for_each_part_and_lone_values_stand_in_the_first()
     lone = Number((0.7,), "{0}", ("b",), "one seed")
     table = Table("t", (), ("m", "x"), ((say("p"), (number("a"),)), (say("q"), (lone, Missing("run it")))))
     assert table_csv(table) == "m,x mean,x std,to fill,runs\np,0.5,0.1,,a\nq,0.7,,run it,b\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "header", "line"),
+    [
+        ((number("a"), number("a")), "x mean,x std,x 2 mean,x 2 std", "0.5,0.1,0.5,0.1"),
+        ((LONE, LONE, LONE), "x,x 2,x 3", "0.7,0.7,0.7"),
+        ((number("a"), LONE), "x,x mean,x std", "0.7,0.5,0.1"),
+    ],
+)
+def test_every_number_of_a_cell_has_its_column_however_many_have_the_same_parts(cell, header, line):
+    assert table_csv(Table("t", (), ("x",), ((cell,),))) == f"{header},to fill,runs\n{line},,a\n"
 
 
 def test_a_row_that_does_not_fit_its_columns_is_our_own_mistake():

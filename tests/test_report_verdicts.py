@@ -1,13 +1,15 @@
 """The declared claims: what each measure compares, and what leaves a mark open."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from iqa import statistics
 from iqa.report import analysis, choosing, claims, verdicts
 from iqa.report.choosing import chosen
-from iqa.report.document import Missing, plain
-from tests.report_toy import EXPERIMENT, Store, make
+from iqa.report.document import Missing, Number, Table, plain, walk
+from tests.report_toy import EXPERIMENT, Store, lines, make
 
 ARMS = ("pretrained", "baseline")
 CLAIMS = [{"title": m, "contrast": "pretraining", "measure": m} for m in ("cross", "own", "epochs")]
@@ -37,6 +39,15 @@ def test_every_claim_gets_a_p_adjusted_over_all_of_them_and_a_mark(store):
 def test_pairs_that_agree_exactly_have_no_p_and_decide_nothing(store):
     found = decided(store)["epochs"]  # each pretrained run starts above the target, each baseline run reaches it alike
     assert found.parts[0].contrast.why and found.mark == "?"
+
+
+def test_every_number_of_a_table_is_in_its_csv(store):
+    evidence = store.evidence(claims=CLAIMS)
+    parts = analysis.analysis(evidence, verdicts.decide(evidence), claims.compare(evidence))
+    for table in (block for block in walk([parts]) if isinstance(block, Table)):
+        for row, line in zip(table.rows, lines(table), strict=True):
+            held = [value for cell in row for atom in cell if isinstance(atom, Number) for value in atom.values]
+            assert Counter(map(repr, held)) <= Counter(line.values())
 
 
 def test_where_claims_are_declared_the_table_of_differences_marks_nothing(store):

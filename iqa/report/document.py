@@ -7,6 +7,7 @@ renderer can link it, a csv can list it and a checker can recompute it.
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -225,9 +226,13 @@ def runs_of(atom: Atom) -> tuple[str, ...]:
 
 
 def _parts(table: Table, column: int) -> tuple[str, ...]:
-    """The csv columns that a table's column becomes: the parts of its numbers, in the order of their appearance."""
-    named = [part for row in table.rows for part, _ in _numbers(row[column]) if part]
-    return tuple(dict.fromkeys(named)) or ("",)
+    """The csv columns that a table's column becomes: the parts of its numbers, in the order of their appearance.
+
+    A number without a part has a column of its own only where a cell holds others beside it.
+    """
+    found = [[part for part, _ in _numbers(row[column])] for row in table.rows]
+    named = [part for cell in found for part in cell if part or len(cell) > 1]
+    return tuple(sorted(dict.fromkeys(named), key=bool)) or ("",)
 
 
 def _values(cell: Cell, parts: tuple[str, ...]) -> list[object]:
@@ -241,8 +246,15 @@ def _values(cell: Cell, parts: tuple[str, ...]) -> list[object]:
 
 
 def _numbers(cell: Cell) -> list[tuple[str, float]]:
+    """(part, value) of a cell's numbers; of those whose part was there before, the part is numbered: "2 mean"."""
     numbers = [atom for atom in cell if isinstance(atom, Number)]
-    return [pair for number in numbers for pair in zip(number.parts, number.values, strict=True)]
+    pairs = [pair for number in numbers for pair in zip(number.parts, number.values, strict=True)]
+    times: Counter[str] = Counter()
+    named = []
+    for part, value in pairs:
+        times[part] += 1
+        named.append((part if times[part] == 1 else f"{times[part]} {part}".strip(), value))
+    return named
 
 
 def _plain(atom: Atom) -> str:
