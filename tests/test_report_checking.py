@@ -79,6 +79,14 @@ def test_where_the_store_is_reached_is_no_part_of_what_is_held(store, written):
     assert report.check(written, store.rows, store.history, store.fetch, lambda run: f"https://elsewhere/{run}") == []
 
 
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_a_link_that_leads_to_another_run_is_named(store, written, name):
+    text, run = (written / name).read_text(), store.run("finetune", "baseline", 1).run_id
+    (written / name).write_text(text.replace(f"/runs/{run}", "/runs/deadbeef", 1))
+    [found] = report.check(written, store.rows, store.history, store.fetch, url)
+    assert found.startswith(f"{name} is not what the runs give: ") and "deadbeef" in found
+
+
 def test_a_word_in_the_place_of_a_number_is_named(store, written):
     text = (written / "numbers.csv").read_text().splitlines()
     cells = next(csv.reader([text[1]]))

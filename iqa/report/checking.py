@@ -19,7 +19,8 @@ from iqa.report.verdicts import SHARES
 
 CLOSE = 1e-9  # relative: the same sums in another order
 PLACES = ("report.html", "report.md", "tables/*", "figures/*")
-ADDRESS = re.compile(r"https?://[^\s\"<>)]+")  # of a run's page: the same store is reached by several
+# of a run's page, up to the run: the same store is reached by several, and the run is what a number rests on
+ADDRESS = re.compile(r"https?://(?:[^\s\"<>)]*?/runs/|[^\s\"<>)]*/)")
 PICTURE = re.compile(r"data:image/[^\"]+")  # inside the page: another version of the library draws other bytes
 
 Url = Callable[[str], str]
