@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from iqa.report import html, markdown
-from iqa.report.document import Missing, Number, Quoted, Table, Text, Undefined, say, slug, table_csv
+from iqa.report import html, latex, markdown
+from iqa.report.document import Missing, Number, Quoted, Table, Text, Undefined, plain, say, slug, table_csv
 from iqa.report.links import Links
 
 URL = "http://tracking.test/#/runs/{}".format
@@ -104,6 +104,16 @@ def test_neighbours_with_the_same_hole_share_one_command(links):
     hole = (Missing("run it"),)
     table = Table("t", (), ("m", "x", "y", "z"), ((say("p"), hole, hole, (number("a"),)),))
     assert [slot.span for slot in html.slots(table, table.rows[0], html.numeric_columns(table), links)] == [1, 2, 1]
+
+
+def test_holes_are_set_off_from_a_value_and_say_once_what_they_are(links):
+    parts = (number("a" * 32), Missing("run 1"), Missing("run 2"))
+    assert plain(parts) == "0.50 ± 0.10; to fill: run 1; run 2"
+    assert markdown.cell(parts, links, {}) == "[0.50 ± 0.10][aaaaaaaa]; to fill: `run 1`; `run 2`"
+    assert html.cell(parts, links).count("to fill:") == 1
+    assert plain(say("A: ", Missing("run 1"), ".")) == "A: to fill: run 1."
+    told = latex.table(Table("t", (), ("x",), ((parts,),)))
+    assert r"; \textit{to fill:} \texttt{run 1}; \texttt{run 2}" in told
 
 
 def test_a_command_beside_a_value_gets_a_line_of_its_own(links):

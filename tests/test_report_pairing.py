@@ -26,7 +26,7 @@ def rows(shift):
 
 def test_two_files_are_compared_by_the_verdicts_statistic(files):
     said = list(pairing.compare([files("a.csv", rows(0.1))], [files("b.csv", rows(1.0))], resamples=50))
-    assert said[0] == "20 images, 20 units, 1 seed pairs"
+    assert said[0] == "20 images, 20 units, 1 seed pair"
     assert any(line.startswith("ΔSRCC +") and "95% interval" in line for line in said)
     assert any(line.startswith("mark: ?") for line in said)
 
@@ -74,7 +74,7 @@ def test_units_are_those_of_whichever_file_names_them_in_whichever_order(files):
     told = files("a.csv", grouped(0.1, lambda i: f"g{i // 5}"), "image,mos,pred,group")
     bare = files("b.csv", rows(1.0))
     for pair in ((told, bare), (bare, told)):
-        assert next(pairing.compare([pair[0]], [pair[1]], 50)) == "20 images, 4 units, 1 seed pairs"
+        assert next(pairing.compare([pair[0]], [pair[1]], 50)) == "20 images, 4 units, 1 seed pair"
     other = files("c.csv", grouped(1.0, lambda i: f"g{i // 4}"), "image,mos,pred,group")
     with pytest.raises(ReportError, match="different units"):
         list(pairing.compare([told], [other]))

@@ -198,5 +198,5 @@ def conclusions(evidence: Evidence, verdicts: Sequence[Verdict]) -> Section:
 
 def _finding(number: int, one: Verdict) -> Cell:
     if one.hole is not None:
-        return say(f"{number}. {one.title}: ? undecided, since ", one.hole)
+        return say(f"{number}. {one.title}: ? undecided; ", one.hole)
     return say(f"{number}. {one.title}: {one.mark} {MEANING[one.mark]}. ", *one.words)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 MINUS = "\N{MINUS SIGN}"
+TO_FILL = "to fill: "  # before the command that fills a hole
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,19 @@ def missing(document: Document) -> tuple[str, ...]:
 
 def plain(cell: Cell) -> str:
     """A cell as bare text, for a console or a csv."""
-    return "".join(_plain(atom) for atom in cell)
+    return "".join(lead + _plain(atom) for lead, atom in led(cell))
+
+
+def led(cell: Cell) -> Iterator[tuple[str, Atom]]:
+    """Atoms, each with what stands before it: a hole is set off from a value, and several say once what they are."""
+    before: Atom = Text("")
+    for atom in cell:
+        lead = ""
+        if isinstance(atom, Missing):
+            apart = _plain(before) and not _plain(before).endswith(" ")
+            lead = "; " * bool(apart) + TO_FILL * (not isinstance(before, Missing))
+        yield lead, atom
+        before = atom
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -259,5 +272,5 @@ def _numbers(cell: Cell) -> list[tuple[str, float]]:
 
 def _plain(atom: Atom) -> str:
     if isinstance(atom, Missing):
-        return f"to fill: {atom.command}"
+        return atom.command
     return f"undefined: {atom.reason}" if isinstance(atom, Undefined) else atom.text

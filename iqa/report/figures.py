@@ -225,4 +225,4 @@ def _hole(evidence: Evidence, stage: str, arms: Sequence[str], what: str) -> Par
     holes: list[Missing] = [hole for arm in arms for hole in evidence.missing(stage, arm)]
     if not holes:
         return Paragraph(say(f"{what}: the finished runs left no such values."), "note")
-    return Paragraph(say(f"{what}: no run has finished; to fill: ", holes[0]), "note")
+    return Paragraph(say(f"{what}: no run has finished; ", holes[0]), "note")

@@ -12,7 +12,6 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from iqa.report.document import (
-    Atom,
     Cell,
     Code,
     Document,
@@ -26,6 +25,7 @@ from iqa.report.document import (
     Text,
     Undefined,
     csv_text,
+    led,
     table_csv,
 )
 from iqa.report.links import Links
@@ -86,7 +86,12 @@ def picture(content: bytes, kind: str) -> Markup:
 
 def cell(parts: Cell, links: Links) -> Markup:
     """Atoms as markup."""
-    return Markup("").join(_atom(part, links) for part in parts)
+    return Markup("").join(
+        Markup('<span class="hole">{}<code>{}</code></span>').format(lead, part.command)
+        if isinstance(part, Missing)
+        else _atom(part, links)
+        for lead, part in led(parts)
+    )
 
 
 def slots(table: Table, row: Sequence[Cell], upright: Sequence[bool], links: Links) -> list[Slot]:
@@ -133,9 +138,7 @@ def anchor(title: str) -> str:
     return "-".join("".join(char.lower() if char.isalnum() else " " for char in title).split())
 
 
-def _atom(atom: Atom, links: Links) -> Markup:
-    if isinstance(atom, Missing):
-        return Markup('<span class="hole">to fill: <code>{}</code></span>').format(atom.command)
+def _atom(atom: Text | Number | Quoted | Undefined, links: Links) -> Markup:
     if isinstance(atom, Undefined):
         inner = Markup('<span class="undefined">undefined</span>')
         linked = _linked(inner, atom.runs, atom.reason, links) if atom.runs else inner

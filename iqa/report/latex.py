@@ -1,6 +1,6 @@
 """Table → LaTeX (booktabs), to be pasted into a paper; a cell without a number says so."""
 
-from iqa.report.document import MINUS, Atom, Cell, Missing, Quoted, Table, Text, Undefined, plain
+from iqa.report.document import MINUS, Atom, Cell, Missing, Quoted, Table, Text, Undefined, led, plain
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -51,12 +51,12 @@ def escaped(text: str) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    return "".join(_atom(atom) for atom in cell)
+    return "".join(lead.replace("to fill:", r"\textit{to fill:}") + _atom(atom) for lead, atom in led(cell))
 
 
 def _atom(atom: Atom) -> str:
     if isinstance(atom, Missing):
-        return rf"\textit{{to fill:}} \texttt{{{escaped(atom.command)}}}"
+        return rf"\texttt{{{escaped(atom.command)}}}"
     if isinstance(atom, Undefined):
         return rf"\textit{{undefined}} ({escaped(atom.reason)})"
     if isinstance(atom, Quoted):

@@ -17,6 +17,7 @@ from iqa.report.document import (
     Table,
     Text,
     Undefined,
+    led,
 )
 from iqa.report.links import Links
 
@@ -37,7 +38,7 @@ def render(document: Document, links: Links) -> str:
 
 def cell(parts: Cell, links: Links, used: dict[str, str]) -> str:
     """Atoms as inline Markdown; `used` collects label → address of the links."""
-    return "".join(_atom(part, links, used) for part in parts)
+    return "".join(lead + _atom(part, links, used) for lead, part in led(parts))
 
 
 def table(block: Table, links: Links, used: dict[str, str]) -> str:
@@ -71,7 +72,7 @@ def _block(block: Block, links: Links, used: dict[str, str]) -> str:
 
 def _atom(atom: Atom, links: Links, used: dict[str, str]) -> str:
     if isinstance(atom, Missing):
-        return f"to fill: {_code(atom.command)}"
+        return _code(atom.command)
     if isinstance(atom, Undefined):
         word = _linked("undefined", atom.runs, links, used) if atom.runs else "undefined"
         return f"{word} ({_escaped(atom.reason)})"
