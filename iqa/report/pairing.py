@@ -73,7 +73,8 @@ def compare(treatment: Sequence[Path], baseline: Sequence[Path], resamples: int 
         _same_images(first, one)
     if len(first.paths) < 3:
         raise ReportError(f"{first.run} names {len(first.paths)} images: a correlation needs three at least.")
-    yield f"{len(first.paths)} images, {len(set(first.units.tolist()))} units, {len(treatment)} seed pairs"
+    pairs = f"{len(treatment)} seed pair{'s' if len(treatment) != 1 else ''}"
+    yield f"{len(first.paths)} images, {len(set(first.units.tolist()))} units, {pairs}"
     for name, side in zip(("treatment", "baseline"), sides, strict=True):
         yield f"{name}: {_correlations(side)}"
     yield from _direction(sides)
