@@ -43,5 +43,21 @@ def test_parameters_are_those_that_the_runs_counted(store):
     assert told == {
         "encoder, Quality": "3.40 M",
         "model, ImageNet": "–",  # its run is from before they were counted
+        "head of it, ImageNet": "–",
         "model, Quality": "3.90 M (encoder 3.40 M, head 0.50 M)",
+        "head of it, Quality": "0.50 M",
     }
+    assert plain(cost.size_table(store.evidence()).rows[-1][2]) == "2.0 MB"
+
+
+def test_that_no_machine_had_a_gpu_is_said_where_all_runs_tell_so(store):
+    def said() -> bool:
+        blocks = cost.cost(store.evidence()).sections[0].blocks
+        return any("no GPU in these runs" in plain(getattr(block, "parts", ())) for block in blocks)
+
+    assert not said()
+    for row in store.rows:
+        row.tags["machine.gpus"] = "0"
+    assert said()
+    store.rows[-1].tags["machine.gpus"] = "1"
+    assert not said()

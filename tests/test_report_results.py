@@ -277,6 +277,43 @@ def test_machine_and_packages_come_from_what_the_runs_left(store):
     assert words(setup.setup(store.evidence())).count("Not recorded by the runs.") == 2
 
 
+def test_the_overview_says_how_many_images_each_part_has_and_whether_every_cell_has_its_run(store):
+    told = words(setup.overview(store.evidence(images={"train": 7058, "validation": 1000})))
+    assert "Data: sample; images: 7,058 train, 1,000 validation" in told and "Status: complete, 15 cells" in told
+    store.without("finetune", "baseline", 1)
+    assert "Status: 1 of 15 cells lacks a finished run" in words(setup.overview(store.evidence()))
+
+
+def test_the_stages_say_optimizer_schedule_loss_and_training_images(store):
+    for row in store.rows:
+        row.params.update({"optim.weight_decay": "0.0002", "optim.floor": "0.1"})
+    kept = store.answers(store.run("pretrain", "pretrained", 0), "encoder").parent / "encoder"
+    kept.mkdir()
+    (kept / "state.json").write_text('{"origin": {"seen": ["a", "b", "c"]}}')
+    first, second = (words(part) for part in setup.methodology(store.evidence()).sections)
+    assert "Training images: 3" in first and "Training images" not in second
+    assert "Loss: L1, the mean absolute error" in second
+    for text in (first, second):
+        assert "AdamW, weight decay: 0.0002" in text and "its last value over its first: 0.1" in text
+
+
+def test_every_method_of_the_original_experiment_has_its_reference(store):
+    told = words(provenance.references())
+    assert all(source in told for source in ("arXiv:2403.11176", "HyperIQA", "arXiv:2103.14030"))
+
+
+def test_every_model_and_the_encoder_it_began_with_is_named_as_weights_takes_it(store):
+    pretrained, tuned = (store.run(stage, "pretrained", 0) for stage in ("pretrain", "finetune"))
+    tuned.params["model.weights"] = f"runs:/{pretrained.run_id}/encoder"
+    store.without("finetune", "pretrained", 2)
+    table = provenance.checkpoints(store.evidence(commands={"pretrained finetune seed 2": "this command"}))
+    told = [line for line in lines(table) if line["Model"] == "Quality"]
+    assert told[0]["Encoder"] == f"runs:/{pretrained.run_id}/encoder"
+    assert told[0]["Whole model"] == f"runs:/{tuned.run_id}/model"
+    assert told[0]["runs"].split() == [pretrained.run_id, tuned.run_id]
+    assert told[-1]["to fill"] == "this command"
+
+
 def test_params_that_differ_between_seeds_are_all_shown(store):
     store.run("finetune", "baseline", 2).params["optim.head_lr"] = "0.5"
     found = next(

@@ -33,6 +33,7 @@ def describe(plan: Plan, outcome: "Outcome", command: str) -> dict[str, Any]:
         "contrasts": [contrast.model_dump() for contrast in experiment.contrasts],
         "claims": [claim.model_dump() for claim in experiment.claims],
         "ablations": [table.model_dump(mode="json") for table in experiment.ablations],
+        "images": {part: len(data.part(part)) for part in ("train", "validation", "test")},  # of the first fold
         "data": data.name,  # as in metrics: a folder's own name
         "targets": [one.name for one in targets],
         "runs": {title: done[title].run_id for title in sorted(done)},  # not in the order in which they ended

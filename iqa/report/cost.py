@@ -2,7 +2,7 @@
 
 import json
 
-from iqa.report.document import Cell, Number, Paragraph, Section, Table, Undefined, say
+from iqa.report.document import Cell, Number, Paragraph, Section, Table, Text, Undefined, say
 from iqa.report.evidence import FINISHED, PLAIN, Evidence, Row, Unit, by_seed, count, duration, mean
 
 GPU_USE = "cost/gpu_utilisation"
@@ -21,7 +21,7 @@ TENSORS, MANIFEST = "tensors.safetensors", "manifest.json"  # of an artifact's f
 def cost(evidence: Evidence) -> Section:
     """Time, speed and memory of each stage; size of the models on disk."""
     parts = (
-        Section("Training time breakdown", (time_table(evidence), *_total(evidence))),
+        Section("Training time breakdown", (time_table(evidence), *_without_gpu(evidence), *_total(evidence))),
         Section("Model size", (size_table(evidence),)),
     )
     return Section("Computational cost", (), parts)
@@ -53,11 +53,22 @@ def size_table(evidence: Evidence) -> Table:
             size: Cell = (_size(evidence, found[0], artifact),) if found else missing
             parameters = _parameters(found[0]) if found else say("–")
             rows.append((say(f"{artifact}, {evidence.title(arm)}"), parameters, size))
+            rows += [_head(evidence, arm, found[0])] if found and artifact == "model" else []
     caption = say(
         "The encoder that pretraining hands on, and the whole model with its head; of the weights on disk, what the "
-        "artifact's manifest states."
+        "artifact's manifest states; the head lies in the model's file, 4 bytes a parameter."
     )
     return Table("size", caption, ("Artifact", "Parameters", "Size on disk"), tuple(rows))
+
+
+def _head(evidence: Evidence, arm: str, row: Row) -> tuple[Cell, Cell, Cell]:
+    """The model without its encoder; dashes where the run did not count its parameters."""
+    name, key, run = say(f"head of it, {evidence.title(arm)}"), "parameters/head", (row.run_id,)
+    count = row.metrics.get(key)
+    if count is None:
+        return name, say("–"), say("–")
+    size = Number((4 * count,), "{0:.1f} MB", run, f"4 bytes × {key}", scale=1e-6)
+    return name, (Number((count,), "{0:.2f} M", run, key, scale=1e-6),), (size,)
 
 
 def _parameters(row: Row) -> Cell:
@@ -79,6 +90,15 @@ def _size(evidence: Evidence, row: Row, artifact: str) -> Number | Undefined:
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Undefined(f"{artifact}/{MANIFEST} cannot be read ({type(error).__name__})", (row.run_id,))
     return Number((size,), "{0:.1f} MB", (row.run_id,), f"bytes of {artifact}/{TENSORS}", scale=1e-6)
+
+
+def _without_gpu(evidence: Evidence) -> tuple[Paragraph, ...]:
+    """Why the column of GPU use is empty, where the runs' machines had none."""
+    told = [row for row in evidence.ranked if row.status == FINISHED]
+    if not told or any(str(row.tags.get("machine.gpus")) != "0" for row in told):
+        return ()
+    runs = Text("no GPU in these runs", tuple(row.run_id for row in told))
+    return (Paragraph(say("GPU use is not measured: ", runs, "."), "note"),)
 
 
 def _total(evidence: Evidence) -> tuple[Paragraph, ...]:

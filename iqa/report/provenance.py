@@ -10,6 +10,8 @@ REFERENCES = (
     "QualiCLIP: Agnolucci et al., Quality-Aware Image-Text Alignment for Opinion-Unaware Image Quality Assessment, "
     "arXiv:2403.11176, 2024.",
     "HyperIQA: Su et al., Blindly Assess Image Quality in the Wild Guided by a Self-Adaptive Hyper Network, CVPR 2020.",
+    "Swin Transformer: Liu et al., Swin Transformer: Hierarchical Vision Transformer using Shifted Windows, ICCV 2021, "
+    "arXiv:2103.14030.",
     "KADID-10k: Lin et al., QoMEX 2019. KonIQ-10k: Hosu et al., IEEE TIP 2020.",
     "Influence of Spearman's correlation: Croux and Dehon, Statistical Methods & Applications, 2010.",
 )
@@ -55,8 +57,24 @@ def reproducibility(evidence: Evidence) -> Section:
         Paragraph(say("The whole experiment; cells that are finished are reused:")),
         Code(evidence.whole),
         *_commands(evidence),
+        checkpoints(evidence),
     ]
     return Section("Code and reproducibility", tuple(blocks))
+
+
+def checkpoints(evidence: Evidence) -> Table:
+    """What each seed's stages handed on, under the names by which any command takes them."""
+    rows = []
+    for arm in evidence.arms:
+        for place, row in evidence.places("finetune", arm).items():
+            weights = str(row.params.get("model.weights", "")) or "–"
+            begun = tuple(one.run_id for one in evidence.rows if weights.startswith(f"runs:/{one.run_id}/"))
+            model = Text(f"runs:/{row.run_id}/model", (row.run_id,), code=True)
+            rows.append((say(evidence.title(arm)), say(place), say(Text(weights, begun, code=True)), say(model)))
+        holes = tuple(evidence.missing("finetune", arm))
+        rows += [(say(evidence.title(arm)), say("missing"), say("–"), holes)] if holes else []
+    caption = say("The weights of every seed: the encoder that fine-tuning began with, and the model that was tested.")
+    return Table("checkpoints", caption, ("Model", "Seed", "Encoder", "Whole model"), tuple(rows), fold=True)
 
 
 def references() -> Section:

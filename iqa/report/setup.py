@@ -1,16 +1,20 @@
 """What was done, on what, with which numbers: the report's first three chapters, from the runs' own params and tags."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
-from iqa.report.document import Cell, Paragraph, Section, Table, Text, say
+from iqa.report.document import Cell, Number, Paragraph, Section, Table, Text, say
 from iqa.report.evidence import Evidence, Row
 
 STAGES = {"pretrain": "Quality-aware self-supervised pretraining", "finetune": "Supervised fine-tuning"}
+SCHEDULE = "Learning rate: one cosine over all steps, set at every step; its last value over its first"
 METHOD = {  # lines of the original experiment's description → fields of the resolved config
     "pretrain": {
         "Data set": ("data.name",),
         "Model": ("model.encoder", "model.weights"),
         "Loss": ("loss.type",),
+        "Optimizer: AdamW, weight decay": ("optim.weight_decay",),
+        SCHEDULE: ("optim.floor",),
         "Degradations": ("degrade.families",),
         "Levels": ("degrade.levels",),
         "Epochs": ("optim.epochs",),
@@ -20,13 +24,19 @@ METHOD = {  # lines of the original experiment's description → fields of the r
         "Model": ("model.encoder", "model.weights"),
         "Multi-scale": ("model.multi_scale",),
         "Attention": ("model.attention",),
+        "Optimizer: AdamW, weight decay": ("optim.weight_decay",),
+        SCHEDULE: ("optim.floor",),
         "Epochs": ("optim.epochs",),
         "Early stopping: patience": ("optim.patience",),
     },
 }
+LOSS = Paragraph(  # of fine-tuning, which has no field for it
+    say(Text("Loss: ", strong=True), "L1, the mean absolute error between predicted and given scores"), "item"
+)
 NAMED = {"model.encoder": "encoder"}  # field that may be empty → the tag that says what it came to
 MOST = 10  # different values in a line
 MACHINE = "machine."  # prefix of the tags in which a run says what it ran on
+SEEN = "encoder/state.json"  # of a pretraining: what its encoder has seen
 ENVIRONMENT = "provenance/environment.txt"  # of a run: interpreter, platform, every package
 PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "scipy", "pillow", "piq", "mlflow")
 
@@ -41,12 +51,13 @@ def overview(evidence: Evidence) -> Section:
     lines = {
         "Goal": "does quality-aware pretraining of the encoder help a no-reference image quality model?",
         "Experiment": f"{experiment['name']}, preset {experiment.get('preset', 'demo')}",
-        "Data": evidence.own,
+        "Data": evidence.own + _parts(evidence.experiment.get("images", {})),
         "Cross-data targets": ", ".join(evidence.targets) or "none",
         "Arms": "; ".join(evidence.title(arm) for arm in evidence.arms),
         "Seeds": ", ".join(str(seed) for seed in evidence.seeds),
         "Contrasts": contrasts or "none declared",
         "Runs": _period(evidence.ranked),
+        "Status": _status(evidence),
     }
     items = tuple(Paragraph((Text(f"{name}: ", strong=True), Text(text)), "item") for name, text in lines.items())
     return Section("Experiment overview", items)
@@ -59,7 +70,8 @@ def methodology(evidence: Evidence) -> Section:
         arms = evidence.pretrained if stage == "pretrain" else evidence.arms
         if arms:
             blocks = tuple(_line(evidence, stage, arms, name, keys) for name, keys in METHOD[stage].items())
-            parts.append(Section(f"Stage {number}: {title.lower()}", blocks))
+            more = trained_on(evidence) if stage == "pretrain" else (LOSS,)
+            parts.append(Section(f"Stage {number}: {title.lower()}", (*blocks, *more)))
     how = Paragraph(
         say(
             "Epochs are selected on the validation part; the test part is read once, with the selected epoch, and "
@@ -67,6 +79,22 @@ def methodology(evidence: Evidence) -> Section:
         )
     )
     return Section("Methodology", (how,), tuple(parts))
+
+
+def trained_on(evidence: Evidence) -> tuple[Paragraph, ...]:
+    """How many different pictures each arm's first pretraining saw, by what its encoder carries with it."""
+    counts: dict[int, list[str]] = {}
+    for arm in evidence.pretrained:
+        for row in evidence.runs("pretrain", arm)[:1]:
+            try:
+                seen = json.loads(evidence.fetch(row.run_id, SEEN).read_bytes())["origin"]["seen"]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # an encoder from before they were told
+            counts.setdefault(len(seen), []).append(row.run_id)
+    what = "different training images of the first seed's pretraining"
+    shown = [Number((float(count),), "{0:,.0f}", tuple(runs), what) for count, runs in counts.items()]
+    parts = [part for number in shown for part in (Text("; "), number)][1:]
+    return (Paragraph((Text("Training images: ", strong=True), *parts), "item"),) if parts else ()
 
 
 def setup(evidence: Evidence) -> Section:
@@ -187,6 +215,22 @@ def _lines(said: Sequence[tuple[str, str, str]]) -> tuple[Paragraph, ...]:
         parts = [part for value, runs in values.items() for part in (Text("; "), Text(value, tuple(runs)))]
         lines.append(Paragraph((Text(f"{what}: ", strong=True), *parts[1:]), "item"))
     return tuple(lines) or (Paragraph(say("Not recorded by the runs.")),)
+
+
+def _parts(images: Mapping[str, int]) -> str:
+    """How many images the data set's protocol puts into which part, as the experiment was told."""
+    told = ", ".join(f"{count:,} {part}" for part, count in images.items())
+    return f"; images: {told}" if told else ""
+
+
+def _status(evidence: Evidence) -> str:
+    """Whether every cell of the matrix has its run."""
+    stages = {"pretrain": evidence.pretrained, "finetune": evidence.arms}
+    stages |= {"evaluate": evidence.arms} if evidence.targets else {}
+    cells = len(evidence.seeds) * sum(len(arms) * len(evidence.folds_of(stage)) for stage, arms in stages.items())
+    lacking = sum(len(evidence.missing(stage, arm)) for stage, arms in stages.items() for arm in arms)
+    verb = "lacks" if lacking == 1 else "lack"
+    return f"{lacking} of {cells} cells {verb} a finished run" if lacking else f"complete, {cells} cells"
 
 
 def _period(rows: Sequence[Row]) -> str:
