@@ -9,7 +9,7 @@ import pytest
 from report_toy import EXPERIMENT, Store, lines, make
 
 from iqa import report, statistics
-from iqa.report import ceiling, claims, composing, provenance, results, setup, training, verdicts
+from iqa.report import appendix, ceiling, claims, composing, provenance, results, setup, training, verdicts
 from iqa.report.document import Section, Undefined, plain, walk
 
 
@@ -153,8 +153,8 @@ def test_an_unfinished_run_gives_no_number_and_is_named_with_its_reason(store):
     tags = run.tags | {"iqa.reason": "the loss is not finite"}
     store.rows[store.rows.index(run)] = replace(run, status="FAILED", tags=tags)
     assert run.run_id not in main(store)[0]["runs"]
-    assert "baseline finetune seed 2 is FAILED" in words(provenance.deviations(store.evidence()))
-    assert "the loss is not finite" in words(provenance.deviations(store.evidence()))
+    assert "baseline finetune seed 2 is FAILED" in words(provenance.notes(store.evidence()))
+    assert "the loss is not finite" in words(provenance.notes(store.evidence()))
 
 
 def test_the_newest_of_two_finished_runs_counts_even_if_it_is_worse(store):
@@ -163,7 +163,7 @@ def test_the_newest_of_two_finished_runs_counts_even_if_it_is_worse(store):
     (store.folder / old.run_id).rename(store.folder / newer.run_id)
     store.rows.insert(0, newer)
     assert main(store)[0]["runs"].startswith(newer.run_id)
-    assert "baseline finetune seed 0 has 2 finished runs" in words(provenance.deviations(store.evidence()))
+    assert "baseline finetune seed 0 has 2 finished runs" in words(provenance.notes(store.evidence()))
 
 
 def test_an_arm_of_this_name_in_another_experiment_of_the_report_is_no_repetition(store):
@@ -174,9 +174,9 @@ def test_an_arm_of_this_name_in_another_experiment_of_the_report_is_no_repetitio
     place = report.titled("finetune", "baseline", 0)
     runs = {run.name: run.run_id for run in store.rows[:-1]}
     shown = EXPERIMENT | {"name": "ablate", "runs": {place: theirs.run_id}}
-    assert "finished runs" not in words(provenance.deviations(store.evidence(runs=runs, shown=[shown])))
+    assert "finished runs" not in words(provenance.notes(store.evidence(runs=runs, shown=[shown])))
     shared = shown | {"runs": {place: row.run_id}}  # reused by the other: this one's place has two nevertheless
-    assert f"{place} has 2 finished runs" in words(provenance.deviations(store.evidence(runs=runs, shown=[shared])))
+    assert f"{place} has 2 finished runs" in words(provenance.notes(store.evidence(runs=runs, shown=[shared])))
 
 
 def test_an_undefined_metric_is_called_so_with_the_reason_and_never_zero(store):
@@ -324,7 +324,24 @@ def test_params_that_differ_between_seeds_are_all_shown(store):
 
 def test_code_that_was_not_committed_is_a_deviation(store):
     store.run("finetune", "baseline", 2).tags["git.dirty"] = "true"
-    assert "1 of 15 runs were made from a working tree" in words(provenance.deviations(store.evidence()))
+    assert "1 of 15 runs were made from a working tree" in words(provenance.notes(store.evidence()))
+
+
+def test_fields_that_are_not_the_original_experiments_are_listed_with_both_values(store):
+    for row in store.rows:
+        if row.tags["stage"] == "finetune":
+            weights = "runs:/abc/encoder" if row.tags["arm"] == "pretrained" else "timm"
+            row.params.update({"optim.weight_decay": "2e-4", "optim.batch_size": "8", "model.weights": weights})
+    pretrain, finetune = (lines(table) for table in appendix.differing(store.evidence()))
+    assert [line["Field"] for line in pretrain] == ["data.name", "model.encoder", "optim.epochs"]
+    told = {line["Field"]: (line["Original"], line["ImageNet"], line["Quality"]) for line in finetune}
+    assert told["optim.batch_size"] == ("96", "8", "8") and told["optim.head_lr"] == ("5e-05", "0.001", "0.001")
+    assert not told.keys() & {"seed", "optim.weight_decay", "model.weights"}
+
+
+def test_notes_without_a_failed_run_do_not_read_as_if_nothing_deviated(store):
+    told = provenance.notes(store.evidence(notes=[]))
+    assert told.title == "Failed runs and notes" and words(told) == "No run failed, and nothing was noted."
 
 
 def test_the_rater_ceiling_stands_beside_the_share_of_it_that_is_attained(store):

@@ -48,7 +48,7 @@ def compose(evidence: Evidence, comparisons: Sequence[Comparison], decided: Sequ
             cost.cost(evidence),
             analysis.conclusions(evidence, decided),
             provenance.runs_table(evidence),
-            provenance.deviations(evidence),
+            provenance.notes(evidence),
             provenance.reproducibility(evidence),
             provenance.references(),
             appendix.appendix(evidence),

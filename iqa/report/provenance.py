@@ -1,4 +1,4 @@
-"""Where the numbers come from: runs, deviations, and the commands that make them again."""
+"""Where the numbers come from: runs, what is to be known of them, and the commands that make them again."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ REFERENCES = (
 )
 
 
-def deviations(evidence: Evidence) -> Section:
+def notes(evidence: Evidence) -> Section:
     """What a reader has to know that the tables do not say: declared notes, then what the rows themselves show."""
     found = [Paragraph(say(note), "item") for note in evidence.experiment.get("notes", ())]
     found += [Paragraph(say(f"Failed: {sentence}"), "item") for sentence in evidence.experiment.get("failed", ())]
     found += [*_unfinished(evidence), *_repeated(evidence), *_code(evidence)]
-    return Section("Deviations and notes", tuple(found) or (Paragraph(say("None.")),))
+    return Section("Failed runs and notes", tuple(found) or (Paragraph(say("No run failed, and nothing was noted.")),))
 
 
 def runs_table(evidence: Evidence) -> Section:

@@ -115,7 +115,9 @@ def hyperparameters(evidence: Evidence, stage: str) -> Table:
     arms = evidence.pretrained if stage == "pretrain" else evidence.arms
     rows = [row for arm in arms for row in evidence.runs(stage, arm)]
     keys = sorted({key for row in rows for key in row.params if key != "seed"})
-    lines = tuple(((Text(key, code=True),), *(_value(evidence, stage, arm, (key,)) for arm in arms)) for key in keys)
+    lines = tuple(
+        ((Text(key, code=True),), *(field_value(evidence, stage, arm, (key,)) for arm in arms)) for key in keys
+    )
     if not lines:
         lines = ((say("all"), *(tuple(evidence.missing(stage, arm)[:1]) for arm in arms)),)
     return Table(
@@ -133,7 +135,7 @@ def _used(evidence: Evidence) -> list[str]:
 
 def _line(evidence: Evidence, stage: str, arms: Sequence[str], name: str, keys: tuple[str, ...]) -> Paragraph:
     """One line of the method: a single value where the arms agree, else one for each arm."""
-    values = {arm: _value(evidence, stage, arm, keys) for arm in arms}
+    values = {arm: field_value(evidence, stage, arm, keys) for arm in arms}
     words = {_words(cell) for cell in values.values()}
     head = Text(f"{name}: ", strong=True)
     if len(words) == 1:
@@ -147,7 +149,7 @@ def _line(evidence: Evidence, stage: str, arms: Sequence[str], name: str, keys: 
     return Paragraph((head, *parts), "item")
 
 
-def _value(evidence: Evidence, stage: str, arm: str, keys: Sequence[str]) -> Cell:
+def field_value(evidence: Evidence, stage: str, arm: str, keys: Sequence[str]) -> Cell:
     """A field's value in an arm's runs; all of them where the seeds differ, the command where there is no run."""
     rows = evidence.runs(stage, arm)
     if not rows:
