@@ -287,12 +287,16 @@ def test_the_overview_says_how_many_images_each_part_has_and_whether_every_cell_
 def test_the_stages_say_optimizer_schedule_loss_and_training_images(store):
     for row in store.rows:
         row.params.update({"optim.weight_decay": "0.0002", "optim.floor": "0.1"})
+        row.params.update({"optim.batch_size": "8", "optim.encoder_lr_ratio": "0.1"})
     kept = store.answers(store.run("pretrain", "pretrained", 0), "encoder").parent / "encoder"
     kept.mkdir()
     (kept / "state.json").write_text('{"origin": {"seen": ["a", "b", "c"]}}')
     first, second = (words(part) for part in setup.methodology(store.evidence()).sections)
     assert "Training images: 3" in first and "Training images" not in second
     assert "Loss: L1, the mean absolute error" in second
+    assert (
+        "Batch: images, each seen 2 × levels times: 8" in first and "rate of the encoder over the head's: 0.1" in second
+    )
     for text in (first, second):
         assert "AdamW, weight decay: 0.0002" in text and "its last value over its first: 0.1" in text
 

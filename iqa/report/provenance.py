@@ -57,9 +57,8 @@ def reproducibility(evidence: Evidence) -> Section:
         Paragraph(say("The whole experiment; cells that are finished are reused:")),
         Code(evidence.whole),
         *_commands(evidence),
-        checkpoints(evidence),
     ]
-    return Section("Code and reproducibility", tuple(blocks))
+    return Section("Code and reproducibility", tuple(blocks), (Section("Checkpoints", (checkpoints(evidence),)),))
 
 
 def checkpoints(evidence: Evidence) -> Table:
