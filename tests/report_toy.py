@@ -83,7 +83,10 @@ class Store:
 
     def fetch(self, run: str, artifact: str) -> Path:
         kept = self.folder / run / artifact  # where a test has put one; else all lie side by side
-        return kept if kept.exists() else self.folder / run / Path(artifact).name
+        found = kept if kept.exists() else self.folder / run / Path(artifact).name
+        if not found.exists():
+            raise FileNotFoundError(f"{artifact} of run {run}")  # as a store says it
+        return found
 
     def build(self, folder: Path, **changes) -> report.Report:
         return report.build(self.rows, self.history, self.fetch, EXPERIMENT | changes, url, folder)
