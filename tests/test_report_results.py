@@ -316,6 +316,10 @@ def test_every_model_and_the_encoder_it_began_with_is_named_as_weights_takes_it(
     assert told[0]["Whole model"] == f"runs:/{tuned.run_id}/model"
     assert told[0]["runs"].split() == [pretrained.run_id, tuned.run_id]
     assert told[-1]["to fill"] == "this command"
+    store.rows = []
+    assert [plain(row[-1]) for row in provenance.checkpoints(store.evidence(command="all")).rows] == [
+        "to fill: all"
+    ] * 2
 
 
 def test_params_that_differ_between_seeds_are_all_shown(store):

@@ -70,7 +70,7 @@ def checkpoints(evidence: Evidence) -> Table:
             begun = tuple(one.run_id for one in evidence.rows if weights.startswith(f"runs:/{one.run_id}/"))
             model = Text(f"runs:/{row.run_id}/model", (row.run_id,), code=True)
             rows.append((say(evidence.title(arm)), say(place), say(Text(weights, begun, code=True)), say(model)))
-        holes = tuple(evidence.missing("finetune", arm))
+        holes = tuple(dict.fromkeys(evidence.missing("finetune", arm)))  # one command may fill several
         rows += [(say(evidence.title(arm)), say("missing"), say("–"), holes)] if holes else []
     caption = say("The weights of every seed: the encoder that fine-tuning began with, and the model that was tested.")
     return Table("checkpoints", caption, ("Model", "Seed", "Encoder", "Whole model"), tuple(rows), fold=True)
