@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
+from mlflow.exceptions import MlflowException
 from tracking_toy import folder_with_a_file, opened
 
 from iqa import tracking
@@ -111,6 +112,27 @@ def test_a_remote_artifact_is_copied_once_and_whole(tmp_path, monkeypatch):
     monkeypatch.setattr("iqa.tracking.reading._download", lambda *_: pytest.fail("it is copied again"))
     assert tracking.fetch(run.run_id, "model") == kept
     assert [path.name for path in (tmp_path / "cache" / "artifacts").iterdir()] == [run.run_id]
+
+
+@pytest.mark.parametrize("path", ["model", "model/state.json", ""])
+def test_a_store_that_goes_away_amid_a_download_is_waited_for_and_the_artifact_is_not_called_missing(
+    path, tmp_path, monkeypatch
+):
+    store.client().create_experiment(tmp_path.name, artifact_location=f"file://localhost{tmp_path / 'remote'}")
+    monkeypatch.setattr("iqa.tracking.reading.LOCAL_SCHEMES", ())
+    monkeypatch.setattr("iqa.tracking.patience.PAUSES", (0.01, 0.02))
+    with opened(tmp_path / "run") as run:
+        run.artifact(folder_with_a_file(tmp_path / "run"))
+    download, failures = store.client().download_artifacts, [MlflowException("connection refused")]
+
+    def sometimes(*words):
+        if failures:
+            raise failures.pop()
+        return download(*words)
+
+    monkeypatch.setattr(store.client(), "download_artifacts", sometimes)
+    tracking.expect_store()
+    assert tracking.fetch(run.run_id, path).exists() and not failures
 
 
 def test_addresses_lead_to_mlflow_s_pages(tmp_path, monkeypatch):

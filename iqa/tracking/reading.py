@@ -263,11 +263,20 @@ def _download(run_id: str, artifact_path: str, kept: Path) -> Path:
         if loaded.exists() and not kept.exists():
             os.replace(loaded, kept)
     except (MlflowException, OSError) as error:
-        if not kept.exists():  # another process may have been faster
-            raise _missing(run_id, artifact_path) from error
+        if kept.exists():  # another process was faster
+            return kept
+        if _listed(run_id, artifact_path):  # it is there, and the store went away meanwhile: worth another try
+            raise
+        raise _missing(run_id, artifact_path) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return kept
+
+
+def _listed(run_id: str, artifact_path: str) -> bool:
+    """Whether the store says that a run has this file or folder."""
+    folder = artifact_path.rpartition("/")[0]
+    return any(artifact_path in ("", one.path) for one in store.client().list_artifacts(run_id, folder or None))
 
 
 def _missing(run_id: str, artifact_path: str, moved: str = "") -> ValueError:
