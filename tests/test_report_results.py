@@ -295,10 +295,11 @@ def test_the_stages_say_optimizer_schedule_loss_and_training_images(store):
     assert "Training images: 3" in first and "Training images" not in second
     assert "Loss: L1, the mean absolute error" in second
     assert (
-        "Batch: images, each seen 2 × levels times: 8" in first and "rate of the encoder over the head's: 0.1" in second
+        "Images a batch (each is seen 2 × levels times): 8" in first
+        and "rate of the encoder over the head's: 0.1" in second
     )
     for text in (first, second):
-        assert "AdamW, weight decay: 0.0002" in text and "its last value over its first: 0.1" in text
+        assert "AdamW, weight decay: 0.0002" in text and "last rate over first: 0.1" in text
 
 
 def test_every_method_of_the_original_experiment_has_its_reference(store):

@@ -7,15 +7,15 @@ from iqa.report.document import Cell, Number, Paragraph, Section, Table, Text, s
 from iqa.report.evidence import Evidence, Row
 
 STAGES = {"pretrain": "Quality-aware self-supervised pretraining", "finetune": "Supervised fine-tuning"}
-SCHEDULE = "Learning rate: one cosine over all steps, set at every step; its last value over its first"
+SCHEDULE = "Schedule (one cosine over all steps), last rate over first"
 METHOD = {  # lines of the original experiment's description → fields of the resolved config
     "pretrain": {
         "Data set": ("data.name",),
         "Model": ("model.encoder", "model.weights"),
         "Loss": ("loss.type",),
-        "Batch: images, each seen 2 × levels times": ("optim.batch_size",),
+        "Images a batch (each is seen 2 × levels times)": ("optim.batch_size",),
         "Learning rate at the first step": ("optim.lr",),
-        "Optimizer: AdamW, weight decay": ("optim.weight_decay",),
+        "Optimizer AdamW, weight decay": ("optim.weight_decay",),
         SCHEDULE: ("optim.floor",),
         "Degradations": ("degrade.families",),
         "Levels": ("degrade.levels",),
@@ -28,10 +28,10 @@ METHOD = {  # lines of the original experiment's description → fields of the r
         "Attention": ("model.attention",),
         "Dropout": ("model.dropout",),
         "Drop path": ("model.drop_path",),
-        "Batch: crops": ("optim.batch_size",),
+        "Crops a batch": ("optim.batch_size",),
         "Learning rate of the head at the first step": ("optim.head_lr",),
         "Learning rate of the encoder over the head's": ("optim.encoder_lr_ratio",),
-        "Optimizer: AdamW, weight decay": ("optim.weight_decay",),
+        "Optimizer AdamW, weight decay": ("optim.weight_decay",),
         SCHEDULE: ("optim.floor",),
         "Epochs": ("optim.epochs",),
         "Early stopping: patience": ("optim.patience",),
