@@ -23,7 +23,7 @@ NOTICED_BY: dict[str, tuple[Callable[..., Outcome], tuple[Any, ...]]] = {
     "signals": (stops.command, ("pretrain", SEED, 1)),
     "stop's checkpoint": (stops.command, ("pretrain", SEED, 1)),
     "run's mark": (kills.at_instant, ("pretrain", "amid-joining:1")),
-    "patience": (outages.away, ("pretrain", "server on SQLite", 4.0)),
+    "patience": (outages.away, ("pretrain", "server on SQLite", 20.0)),  # longer than MLflow itself tries again
     "steady clock": (troubles.clock_back, ("pretrain",)),
     "divergence": (troubles.diverged, ("pretrain",)),
     "tidying up": (disks.limited, ("pretrain", 0.5)),
