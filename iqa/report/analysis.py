@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from iqa import statistics
 from iqa.report.beside import beside
 from iqa.report.claims import MEANING, Comparison, compared, delta_srcc
 from iqa.report.document import Block, Cell, Number, Paragraph, Section, Table, Text, say, slug
 from iqa.report.domains import domains
 from iqa.report.evidence import Evidence, by_seed, mean, spread, tested
 from iqa.report.verdicts import Verdict, borrowed
-from iqa.statistics.verdict import SMALL_BELOW
 
 ADVICE = {
     "✓": "use the pretrained encoder where this claim is what matters",
@@ -36,7 +36,7 @@ def _claims(evidence: Evidence, verdicts: Sequence[Verdict]) -> tuple[Block, ...
     caption = say(
         *_declared(evidence, declaration, verdicts[0].void),
         " p: the largest of the claim's parts; adjusted by Holm over all claims. Marks: ✓ better, ✓ small better by "
-        f"less than {SMALL_BELOW:g}, ✗ worse, ≈ equal within the margin, ? undecided.",
+        f"less than {statistics.SMALL_BELOW:g}, ✗ worse, ≈ equal within the margin, ? undecided.",
     )
     rows = tuple(_row(number, one) for number, one in enumerate(verdicts, start=1))
     table = Table("claims", caption, ("Claim", "Mark", "p", "p adjusted", "Evidence"), rows, stack=True)

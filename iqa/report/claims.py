@@ -11,12 +11,11 @@ from iqa.report.choosing import chosen
 from iqa.report.document import Atom, Cell, Number, Text, Undefined, say
 from iqa.report.evidence import Evidence
 from iqa.report.predictions import Predictions
-from iqa.statistics.verdict import SMALL_BELOW
 
 MARGINS = {"own": statistics.MARGIN_KONIQ, "cross": statistics.MARGIN_ACROSS}
 MEANING = {
     "✓": "better",
-    "✓ small": f"better, by less than {SMALL_BELOW:g}",
+    "✓ small": f"better, by less than {statistics.SMALL_BELOW:g}",
     "✗": "worse",
     "≈": "equal within the margin",
     "?": "undecided",
