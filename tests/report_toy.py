@@ -10,7 +10,7 @@ import numpy as np
 
 from iqa import report
 from iqa.randomness import sub_seed
-from iqa.report.document import Table, table_csv
+from iqa.report.document import Section, Table, plain, table_csv, walk
 from iqa.report.evidence import Evidence, Row
 
 HOST = "http://tracking.test:5000"
@@ -131,6 +131,11 @@ def drawn(dataset: str, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray
     scores = np.random.default_rng(len(dataset)).uniform(size=24).round(6)
     predictions = scores + np.random.default_rng(sub_seed(dataset, noise, seed)).normal(0, noise, 24)
     return scores, predictions, metrics.summary(predictions, scores) | {"srcc_low": 0.5, "srcc_high": 0.9}
+
+
+def words(section: Section) -> str:
+    """The text of a section and of all below it."""
+    return "\n".join(plain(block.parts) for block in walk([section]) if hasattr(block, "parts"))
 
 
 def make(folder: Path) -> Store:
