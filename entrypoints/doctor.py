@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
         from iqa import doctor
 
         wrong = 0
-        for item in doctor.examine(given.preset or "demo", rest):
+        for item in doctor.examine(given.preset or "demo", rest, flags):
             wrong += bool(item.remedy)
             print(item, flush=True)
         print(

@@ -3,7 +3,7 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,9 +31,12 @@ class Item:
         return f"{'ok' if not self.remedy else '!!'}  {self.name:9} {self.found}{self.remedy and f': {self.remedy}'}"
 
 
-def examine(preset: str, overrides: dict[str, str]) -> Iterator[Item]:
-    """Every item, for what a preset (with these values above it) would compute. Raises ConfigError."""
-    told = {name: config.load(name, chosen(name, overrides), preset) for name in (*STAGES, "evaluate")}
+def examine(preset: str, overrides: dict[str, str], flags: Iterable[str] = ()) -> Iterator[Item]:
+    """Every item, for what a preset (with these values above it) would compute. Raises ConfigError.
+
+    flags: what the command takes beside parameters, for the nearest name to one that nobody knows.
+    """
+    told = {name: config.load(name, chosen(name, overrides, flags), preset) for name in (*STAGES, "evaluate")}
     yield Item("iqa", f"{__version__}, preset {preset}, Python {machine.describe()['python']}")
     yield from computer(told["finetune"].compute.device)
     for name in STAGES:
@@ -46,12 +49,12 @@ def examine(preset: str, overrides: dict[str, str]) -> Iterator[Item]:
     yield from disks()
 
 
-def chosen(stage: str, overrides: dict[str, str]) -> dict[str, str]:
+def chosen(stage: str, overrides: dict[str, str], flags: Iterable[str] = ()) -> dict[str, str]:
     """Of some values those that a stage has. Raises ConfigError for one that no stage has."""
     known = {name: {*config.FLAT[name], *config.field_names(name)} for name in config.STAGES}
     for name in overrides:
         if not any(name in names for names in known.values()):
-            raise config.ConfigError(config.unknown("parameter", name, sorted(set().union(*known.values()))))
+            raise config.ConfigError(config.unknown("parameter", name, sorted(set(flags).union(*known.values()))))
     return {name: value for name, value in overrides.items() if name in known[stage]}
 
 

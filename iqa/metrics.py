@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+FARTHEST = 16  # errors that are worth a look
 
 _FEWEST = 3  # two points always correlate perfectly
 _FEWEST_LOGISTIC = 5  # four parameters pass through four points
@@ -101,6 +102,12 @@ def summary(predictions: ArrayLike, scores: ArrayLike) -> dict[str, float]:
         "rmse": rmse(x, y),
         "n": float(len(x)),
     }
+
+
+def farthest_off(predictions: ArrayLike, scores: ArrayLike) -> list[int]:
+    """Places of the FARTHEST largest errors, the largest first; of equal ones the first."""
+    x, y = _checked(predictions, scores)
+    return np.argsort(-np.abs(x - y), kind="stable")[:FARTHEST].tolist()
 
 
 def undefined(predictions: ArrayLike, scores: ArrayLike) -> str:

@@ -134,3 +134,8 @@ def test_the_summary_of_constant_predictions_keeps_the_error():
     found = metrics.summary([0.5] * 4, [0.25, 0.75, 0.5, 0.5])
     assert math.isnan(found["srcc"]) and math.isnan(found["plcc_logistic"])
     assert found["rmse"] == pytest.approx(math.sqrt(0.125 / 4))
+
+
+def test_the_farthest_off_are_the_largest_errors_first_and_no_more_than_sixteen():
+    assert metrics.farthest_off(np.arange(40) / 40, np.zeros(40)) == list(range(39, 23, -1))
+    assert metrics.farthest_off([0.5, -0.5, 0.9], [0, 0, 0]) == [2, 0, 1]

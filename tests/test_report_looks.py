@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from iqa import images
+from iqa import images, metrics
 from iqa.report import looks
 from iqa.report.document import Figure, Table, walk
 from tests.report_toy import make
@@ -81,7 +81,7 @@ def test_distortions_are_shown_where_a_target_names_them(store):
 def test_the_worst_images_are_those_farthest_from_their_score(store):
     tables = [b for b in walk(looks.looks(store.evidence())) if isinstance(b, Table) and b.name == "worst-baseline"]
     gaps = [abs(row[1][0].values[0] - row[2][0].values[0]) for row in tables[0].rows]
-    assert len(gaps) == looks.WORST and gaps == sorted(gaps, reverse=True)
+    assert len(gaps) == metrics.FARTHEST and gaps == sorted(gaps, reverse=True)
 
 
 def test_ablation_bars_have_a_dot_for_every_seed(store):

@@ -7,12 +7,6 @@ from iqa.stages import showing
 from iqa.tracking import Silent
 
 
-def test_the_worst_are_the_largest_errors_first_and_no_more_than_sixteen():
-    scores = np.zeros(40)
-    assert showing.farthest_off(np.arange(40) / 40, scores) == list(range(39, 23, -1))
-    assert showing.farthest_off(np.array([0.5, -0.5, 0.9]), np.zeros(3)) == [2, 0, 1]
-
-
 def test_the_strip_goes_from_the_lowest_prediction_to_the_highest_at_equal_steps():
     assert showing.along(np.array([0.3, 0.1, 0.2])) == [1, 2, 0]
     steps = showing.along(np.arange(71)[::-1].astype(float))

@@ -6,13 +6,13 @@ from itertools import product
 
 import numpy as np
 
+from iqa import metrics
 from iqa.report import pictures, plots
 from iqa.report.document import Block, Cell, Figure, Number, Panel, Paragraph, Section, Table, say, slug
 from iqa.report.evidence import Evidence, Row, tested
 from iqa.report.kept import kept
 from iqa.report.predictions import Predictions, read_predictions
 
-WORST = 16
 CATEGORIES = 7  # of a legend, as many as the palette has colours
 UNREADABLE = (OSError, ValueError, KeyError)
 
@@ -129,8 +129,8 @@ def _ranking(evidence: Evidence, arm: str, row: Row) -> list[Block]:
     runs = (row.run_id,)
     header = ("path", "score", "prediction")
     figure = Figure(f"ranking-{slug(arm)}", caption, (Panel("ranks", png, alt),), header, data, runs)
-    worst = np.argsort(-np.abs(found.values - found.scores), kind="stable")[:WORST]
-    rows = tuple(tuple(_worst(found, int(at), row)) for at in worst)
+    worst = metrics.farthest_off(found.values, found.scores)
+    rows = tuple(tuple(_worst(found, at, row)) for at in worst)
     name = f"worst-{slug(arm)}"
     head = say(f"{title}: the {len(rows)} images whose prediction is farthest off.")
     return [figure, Table(name, head, ("Image", "Given", "Predicted"), rows, stack=True, fold=True)]

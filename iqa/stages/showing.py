@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from iqa import images
+from iqa import images, metrics
 from iqa.datasets import Manifest
 
-WORST, STRIP = 16, 8  # pictures
+STRIP = 8  # pictures
 SIDE = 160  # pixels of a thumbnail's longer side
 
 
@@ -16,7 +16,7 @@ def show(predictions: np.ndarray, test: Manifest, run: Any) -> None:
 
     worst: the largest errors first; strip: from the lowest prediction to the highest, at equal steps of the rank.
     """
-    worst, strip = farthest_off(predictions, test.table["score"].to_numpy()), along(predictions)
+    worst, strip = metrics.farthest_off(predictions, test.table["score"].to_numpy()), along(predictions)
     rows = list(dict.fromkeys([*worst, *strip]))
     found = {
         "paths": np.array([test.table["path"].iloc[row] for row in rows]),
@@ -29,11 +29,6 @@ def show(predictions: np.ndarray, test: Manifest, run: Any) -> None:
     with file.open("wb") as out:
         np.savez(out, allow_pickle=False, **found, **jpegs)
     run.artifact(file, "pictures")
-
-
-def farthest_off(predictions: np.ndarray, scores: np.ndarray) -> list[int]:
-    """Rows by the size of their error, the largest first; of equal ones the first."""
-    return np.argsort(-np.abs(predictions - scores), kind="stable")[:WORST].tolist()
 
 
 def along(predictions: np.ndarray) -> list[int]:
