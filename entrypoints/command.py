@@ -1,7 +1,6 @@
 """How every command speaks: it reads its parameters, and ends in a sentence and an exit code."""
 
 import argparse
-import errno
 import logging
 import os
 import sys
@@ -9,11 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import ending, processes
-from .progress import Progress
-
 BAD_INPUT, TRY_AGAIN, STOPPED = 2, 75, 128  # exit codes; a signal's number is added to STOPPED
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 SWITCHES = ("accept_code", "commands", "check", "offline", "yes")  # flags that need no value
 UNSET = "default"  # the value of a parameter of MLproject that nobody gave
 SHORT = {"output": ("-o",)}
@@ -175,56 +170,11 @@ def sentence(error: Exception) -> str:
     """What an error says: of a path with the remedy, of a disk that takes no more with what is free there."""
     if not isinstance(error, OSError) or not error.filename or not error.strerror:
         return str(error)
-    if error.errno not in FULL:
-        return f"{error.filename}: {error.strerror.lower()}. Give a path that is there and that you may use."
     from iqa import disk
 
+    if error.errno not in disk.FULL:
+        return f"{error.filename}: {error.strerror.lower()}. Give a path that is there and that you may use."
     return f"{disk.unwritten(Path(error.filename).absolute(), error)}: make room for it."
-
-
-def stage(name: str, description: str | None, argv: list[str] | None) -> int:
-    """A single stage from the command line: config, cell, run; in several processes where they are asked for."""
-    words = sys.argv[1:] if argv is None else argv
-
-    def work() -> int:
-        flags = {"preset": PRESET, "offline": OFFLINE}
-        given, rest = parse(description, words, (name,), **flags)
-        refuse_others(rest, flags, (name,), f" of {name}")
-        go_offline(given.offline)
-        preset = given.preset or "demo"
-        settings = processes.settings(name, rest, preset)
-        if count := processes.wanted(settings.compute):
-            from iqa import launching
-
-            return launching.launch(name, words, count)
-        processes.meet(settings.compute)
-        return computed(name, settings, preset, words)
-
-    return ended(work)
-
-
-def computed(name: str, settings: Any, preset: str, words: list[str]) -> int:
-    """Compute a stage's cell, this process alone or with the others that it has met; the exit code."""
-    from iqa import distributed, experiment, tracking
-
-    def begun() -> Any:
-        tracking.reach()  # before any data are read
-        return experiment.cell(name, filled(name, settings), {"preset": preset})
-
-    try:
-        cell = distributed.from_first(begun)
-        show = Progress() if distributed.leads() else None
-        command = said(name, [*words, *processes.left_out(typed(words), settings.compute)])
-        result = experiment.compute(cell, show=show, command=command)
-    except tracking.Stopped as stop:
-        if distributed.leads():
-            raise
-        distributed.leave()
-        return STOPPED + int(stop.signal)
-    if distributed.leads():
-        ending.finish(name, result.run_id, preset)
-    distributed.leave()
-    return 0
 
 
 def planned(description: str | None, argv: list[str] | None, **flags: str) -> tuple[Any, Any, argparse.Namespace]:
@@ -251,19 +201,6 @@ def words(given: argparse.Namespace, *left_out: str) -> list[str]:
     """What `planned` was given, as it can be typed again, but for the flags that are left out."""
     said = {name: value for name, value in vars(given).items() if value and name not in (*left_out, "rest")}
     return typed([f"--{name}={value}" for name, value in (said | given.rest).items()])
-
-
-def filled(name: str, settings: Any) -> Any:
-    """A bare evaluation takes the newest finished fine-tuning run, and says which."""
-    if name != "evaluate" or settings.weights:
-        return settings
-    from iqa import tracking
-
-    rows = tracking.rows(status="FINISHED", tags={"stage": "finetune"})
-    if not rows:
-        raise ValueError("There is no finished fine-tuning run to evaluate: run -e finetune first, or give weights.")
-    print(f"evaluating the newest finished fine-tuning run, {rows[0].name} ({rows[0].run_id})")
-    return settings.model_copy(update={"weights": f"runs:/{rows[0].run_id}/model"})
 
 
 def said(name: str, argv: list[str] | None) -> str:

@@ -1,11 +1,11 @@
 """mlflow run . -e evaluate: a finished model on whole target sets."""
 
-from . import command
+from . import stage
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the stage; the exit code says how it ended."""
-    return command.stage("evaluate", __doc__, argv)
+    return stage.run("evaluate", __doc__, argv)
 
 
 if __name__ == "__main__":

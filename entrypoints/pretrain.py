@@ -1,11 +1,11 @@
 """mlflow run . -e pretrain: quality-aware pretraining of an encoder."""
 
-from . import command
+from . import stage
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the stage; the exit code says how it ended."""
-    return command.stage("pretrain", __doc__, argv)
+    return stage.run("pretrain", __doc__, argv)
 
 
 if __name__ == "__main__":

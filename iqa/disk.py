@@ -1,5 +1,6 @@
 """Files on this computer's disk: whole or not at all, there for good, or refused; and the folder of caches."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a disk that takes no more
 
 
 class CacheError(ValueError):

@@ -174,4 +174,5 @@ def test_every_command_has_an_entry_point():
         "ending",
         "processes",
         "progress",
+        "stage",
     }

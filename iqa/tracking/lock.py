@@ -77,8 +77,9 @@ def _taken(folder: Path, wait: float) -> "FileLock | None":
     try:
         (folder / HOLDER).write_text(json.dumps(about), encoding="utf-8")
     except OSError as error:
-        lock.release()
-        raise _unwritable(folder, error) from error
+        if error.errno not in disk.FULL:  # who holds it is for the next one to read: a full disk can still be cleaned
+            lock.release()
+            raise _unwritable(folder, error) from error
     return lock
 
 
