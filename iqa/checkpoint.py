@@ -86,24 +86,26 @@ def save(folder: Path, step: int, tree: dict[str, Any], keep: int = 2) -> Path:
     _clear(folder)
     written = write(at(folder, step), tree, kind="training")
     _verify(written, "training")
-    for stale in [other for other in _steps(folder) if other < step][keep - 1 :]:
-        _remove(at(folder, stale))
+    _remove(folder, [other for other in _steps(folder) if other < step][keep - 1 :])
     return written
 
 
 def latest(folder: Path, usable: Usable = lambda tree: None) -> tuple[int, dict[str, Any]] | None:
-    """(step, tree) of the newest checkpoint by step that verifies; leftover temporary folders are removed.
+    """(step, tree) of the newest checkpoint by step that verifies; what is damaged or not usable is passed over.
 
-    What is not usable counts as damaged. The folder must belong to one process (tracking locks it).
+    What was passed over for a sound one is removed: `save` would take it for the one to keep. So are leftover temporary
+    folders. The folder must belong to one process (tracking locks it).
     """
     _clear(folder)
-    for step in (found := _steps(folder)):
+    for place, step in enumerate(found := _steps(folder)):
         try:
             tree = read(at(folder, step), kind="training")
             usable(tree)
-            return step, tree
         except CheckpointError as error:
             logger.warning("Checkpoint passed over, going back to the one before it: %s", error)
+        else:
+            _remove(folder, found[:place])
+            return step, tree
     if found:
         logger.warning("No checkpoint in %s is left: everything is done again.", folder)
     return None
@@ -123,11 +125,9 @@ def _flatten(node: Any, path: str, tensors: dict[str, Tensor], storages: set[int
     """The tree as JSON takes it; its tensors go into `tensors` under their path."""
     if isinstance(node, Tensor):
         tensors[path] = _storable(node, storages)
-        layout = {"channels_last": True} if _is_channels_last(node) else {}
-        return {"__tensor__": path} | layout
+        return {"__tensor__": path} | ({"channels_last": True} if _is_channels_last(node) else {})
     if isinstance(node, dict):
-        refused = [key for key in node if not isinstance(key, str) or key in RESERVED]
-        if refused:
+        if refused := [key for key in node if not isinstance(key, str) or key in RESERVED]:
             raise CheckpointError(f"A checkpoint's keys are strings, none of {RESERVED}: {refused[0]!r} in '{path}'.")
         return {key: _flatten(value, f"{path}/{key}", tensors, storages) for key, value in node.items()}
     if isinstance(node, list | tuple):
@@ -211,11 +211,12 @@ def _exchange(one: Path, other: Path) -> bool:
     return rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
 
 
-def _remove(folder: Path) -> None:
+def _remove(folder: Path, steps: list[int]) -> None:
     """Out of sight in one step, then from the disk: a kill in between leaves no half a checkpoint."""
-    hidden = _hide(folder, ".old-")
-    instants.reached("amid-pruning")
-    shutil.rmtree(hidden, ignore_errors=True)
+    for step in steps:
+        hidden = _hide(at(folder, step), ".old-")
+        instants.reached("amid-pruning")
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _hide(folder: Path, prefix: str) -> Path:

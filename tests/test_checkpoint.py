@@ -232,6 +232,19 @@ def test_a_damaged_newest_is_passed_over_and_said_so(tmp_path, caplog):
     assert "step-000000002" in caplog.text
 
 
+def test_the_sound_one_is_kept_as_the_one_before_and_not_the_damaged_one_that_was_passed_over(tmp_path):
+    def damage(step):
+        (tmp_path / f"step-00000000{step}" / "tensors.safetensors").write_bytes(b"")
+
+    for step in (7, 8):
+        save(tmp_path, step, {"step": step})
+    damage(8)
+    assert latest(tmp_path) == (7, {"step": 7})
+    save(tmp_path, 9, {"step": 9})
+    damage(9)
+    assert latest(tmp_path) == (7, {"step": 7})
+
+
 def test_one_that_the_disk_does_not_give_is_passed_over(tmp_path, caplog):
     save(tmp_path, 1, {"step": 1})
     manifest = save(tmp_path, 2, {"step": 2}) / "manifest.json"
