@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tracking_toy import another_user_s
 
-from iqa import tracking
-from iqa.tracking import shipping, store
+from iqa import disk, tracking
+from iqa.tracking import shipping, store, syncing
 from iqa.tracking.folders import every
 
 
@@ -196,6 +196,24 @@ def test_another_user_s_run_is_said_to_be_theirs_and_holds_up_no_other(online, m
     said = {one.folder.name: one for one in tracking.sync_all()}
     assert "may not be written by you: whose it is sends it" in said["theirs"].said and not said["theirs"].waits
     assert "entries sent" in said["ours"].said
+
+
+def test_a_cache_that_cannot_be_written_is_said_waits_and_holds_up_no_other(online, monkeypatch):
+    for name in ("one", "other"):
+        with opened(name):
+            pass
+    online()
+    ship = syncing.ship
+
+    def refusing(journal, position):
+        if journal.path.parent.name == "one":
+            raise disk.CacheError("The cache is full: make room.")
+        ship(journal, position)
+
+    monkeypatch.setattr(syncing, "ship", refusing)
+    said = {one.folder.name: one for one in tracking.sync_all()}
+    assert said["one"].waits and said["one"].said.endswith("The cache is full: make room.")
+    assert "entries sent" in said["other"].said
 
 
 @pytest.mark.parametrize("line", [0, 3])

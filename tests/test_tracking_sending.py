@@ -11,7 +11,7 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.tracking import MlflowClient
 from tracking_toy import arrived, folder_with_a_file, opened, stored
 
-from iqa import tracking
+from iqa import disk, tracking
 from iqa.tracking import run as run_module
 from iqa.tracking import sending, shipping, store
 from iqa.tracking.journal import Journal
@@ -52,6 +52,22 @@ def test_an_outage_amid_a_run_stops_nothing_and_loses_and_doubles_nothing(tmp_pa
     assert tracking.history(run.run_id, "loss") == [(step, float(step)) for step in range(200)]
     assert caplog.text.count("the run goes on") == 1 and "answers again" in caplog.text
     assert tracking.row(run.run_id).status == "FINISHED"
+
+
+def test_a_cache_that_takes_nothing_for_a_while_ends_no_shipping(tmp_path, monkeypatch, caplog):
+    ship, refused = shipping.ship, []
+
+    def refusing(journal, position):
+        if len(refused) < 2:
+            refused.append(position)
+            raise disk.CacheError("The cache is full: make room.")
+        ship(journal, position)
+
+    monkeypatch.setattr(shipping, "ship", refusing)
+    with opened(tmp_path / "run") as run:
+        run.metrics({"loss": 0.5}, 0)
+    assert len(refused) == 2 and "The cache is full" in caplog.text
+    assert tracking.row(run.run_id).status == "FINISHED" and tracking.history(run.run_id, "loss") == [(0, 0.5)]
 
 
 def test_an_outage_at_the_end_keeps_everything_and_sync_sends_it(tmp_path, database, monkeypatch):

@@ -1,5 +1,6 @@
 """Runs that a process left behind, told from those that somebody computes."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from tracking_toy import another_user_s
 
 from iqa import tracking
-from iqa.tracking import lock, shipping, store
+from iqa.tracking import adoption, lock, shipping, stale, store
 from iqa.tracking.lock import HOLDER
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +81,29 @@ def test_a_run_that_ended_and_waits_for_sync_is_not_taken_for_dead(monkeypatch):
     assert not tracking.reap() and tracking.row(gone).status == "RUNNING"
     tracking.sync(tracking.runs_folder() / "left")
     assert tracking.row(gone).status == "FINISHED"
+
+
+def test_a_run_that_another_machine_took_for_dead_before_its_end_was_sent_tells_of_no_death(monkeypatch):
+    gone = left()
+    with (tracking.runs_folder() / "left" / "journal.jsonl").open("a") as journal:
+        journal.write(json.dumps({"what": "end", "time": 2**41, "status": "FINISHED"}) + "\n")
+    assert adoption.abandon(gone, stale.REASON) and tracking.row(gone).status == "KILLED"
+    tracking.sync(tracking.runs_folder() / "left")
+    row = tracking.row(gone)
+    assert row.status == "FINISHED" and "iqa.reason" not in row.tags
+
+
+def test_a_full_disk_keeps_nobody_from_what_was_left_behind(monkeypatch):
+    gone = left()
+    write = Path.write_text
+
+    def full(file, *words, **more):
+        if file.name == HOLDER:
+            raise OSError(errno.ENOSPC, "No space left on device", str(file))
+        return write(file, *words, **more)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert [row.run_id for row in tracking.reap()] == [gone]
 
 
 def test_a_run_of_another_machine_is_ended_by_ten_minutes_of_silence_alone():

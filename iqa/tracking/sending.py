@@ -108,10 +108,7 @@ class Sender:
         for entry in batch:
             self.models[entry["name"]] = model = self._model_id(entry)
             folder = self.folder / entry["path"]
-            if "code" in entry:
-                serving.upload(model, folder, self.folder / entry["code"])
-            else:  # a journal that an earlier version wrote
-                store.client().log_model_artifacts(model, str(folder))
+            serving.upload(model, folder, self.folder / entry["code"])
             store.client().finalize_logged_model(model, "READY")
             store.client().set_tag(self.run, "iqa.model", model)
 

@@ -111,12 +111,14 @@ class Shipper:
             self._hurry.wait(pause)
 
     def _attempt(self) -> bool:
+        # a cache that is full is one too: nothing ends this thread
+        troubles: tuple[type[Exception], ...] = (*store.troubles(), ValueError)
         try:
             if self.trouble:
                 answering.probe(store.uri())
             self._heartbeat()
             ship(self.journal, self.position)
-        except store.troubles() as error:
+        except troubles as error:
             if not self.trouble:
                 logger.warning("The tracking store fails, the run goes on, its journal keeps everything: %s", error)
             self.trouble = str(error) or repr(error)
@@ -153,6 +155,8 @@ def ship(journal: Journal, position: Position) -> None:
     unsent = _unsent_end(journal, position)
     if unsent is not None and unsent[1] <= safe:
         end, after = unsent
+        if end["status"] == "FINISHED":
+            store.clear(sender.run)  # while it waited to be sent, another machine may have taken its process for dead
         instants.reached("before-finished")
         store.client().set_terminated(sender.run, end["status"], end_time=end["time"])
         position.ended = after

@@ -24,12 +24,13 @@ _follows = False
 class Stopped(Exception):
     """Raised by a stage that was asked to stop, after it saved; `signal` is the number, `exit_code` 128 more.
 
-    said: what another process said that stopped for the same reason.
+    said: what another process said that stopped for the same reason; saved: whether nothing has to be done twice.
     """
 
-    def __init__(self, number: int, said: str = ""):
+    def __init__(self, number: int, said: str = "", saved: bool = True):
         by = "max_hours" if time.monotonic() >= _until else signal.Signals(number).name
-        super().__init__(said or f"Stopped by {by}, everything saved: the same command goes on.")
+        kept = "everything saved" if saved else "what came after the last checkpoint is done again"
+        super().__init__(said or f"Stopped by {by}, {kept}: the same command goes on.")
         self.signal = number
         self.exit_code = 128 + number
 
@@ -101,4 +102,4 @@ def _ask(number: int, frame: FrameType | None) -> None:
 def _insist(number: int, frame: FrameType | None) -> None:
     """Nobody looked in time: a data set is being read, or a step takes long. The last checkpoint is what counts."""
     if _asked:
-        raise Stopped(_asked)
+        raise Stopped(_asked, saved=False)

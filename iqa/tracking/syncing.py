@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iqa.tracking import answering, folders, joining, lock, store
-from iqa.tracking.journal import NAME, Journal, JournalError
+from iqa.tracking.journal import NAME, Journal
 from iqa.tracking.patience import STORE, StillAway, passing, persist
 from iqa.tracking.shipping import Position, pending, ship
 
@@ -73,7 +73,7 @@ def sync_all(top: Path | None = None) -> Iterator[Sent]:
             yield Sent(folder, f"left alone: {busy}", waits=False)
         except lock.NotOurs:
             yield Sent(folder, f"left alone: {folder} may not be written by you: whose it is sends it", waits=False)
-        except JournalError as error:
+        except ValueError as error:  # a damaged journal, a full disk: the other folders are sent
             yield Sent(folder, str(error), waits=True)
         else:
             if count:
