@@ -60,6 +60,7 @@ def _restore(folder: Path) -> list[str]:
         backup.restore(folder, backup.engine)
     finally:
         _compose("start", *WRITERS)
+    _compose("up", "--detach", "--no-recreate", "--wait", *WRITERS)  # nobody is told so before they are well
     return [f"{folder} is put back; passwords of MLflow's users are those of the backup"]
 
 

@@ -16,18 +16,15 @@ Inside = Callable[[str, Sequence[str], IO[bytes] | None, IO[bytes] | None], None
 
 BUCKET = "mlflow"
 DUMP = ("pg_dump", "--username=postgres", "--format=custom")
-RESTORE = ("pg_restore", "--username=postgres", "--clean", "--if-exists", "--single-transaction", "--exit-on-error")
+RESTORE = ("pg_restore", "--username=postgres", "--single-transaction", "--exit-on-error")
+PSQL = ("psql", "--username=postgres", "--dbname=postgres", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
 OBJECTS = ("python", "/etc/iqa/objects.py")
 SAVE = {  # file → service, command
     "mlflow.dump": ("db", (*DUMP, "mlflow")),
     "optuna.dump": ("db", (*DUMP, "optuna")),
     "objects.tar": ("mlflow", (*OBJECTS, "save", BUCKET)),
 }
-LOAD = {
-    "mlflow.dump": ("db", (*RESTORE, "--dbname=mlflow")),
-    "optuna.dump": ("db", (*RESTORE, "--dbname=optuna")),
-    "objects.tar": ("mlflow", (*OBJECTS, "load", BUCKET)),
-}
+DATABASES = ("mlflow", "optuna")  # each belongs to a role of its name (databases.sql)
 
 
 def backup(folder: Path, inside: Inside) -> list[Path]:
@@ -46,17 +43,35 @@ def backup(folder: Path, inside: Inside) -> list[Path]:
 
 def check(folder: Path) -> None:
     """Raise ValueError if the folder is no whole backup."""
-    missing = [name for name in LOAD if not (folder / name).is_file()]
+    missing = [name for name in SAVE if not (folder / name).is_file()]
     if missing:
         raise ValueError(f"{folder} has no {', '.join(missing)}: give a folder that `make backup` has written.")
 
 
 def restore(folder: Path, inside: Inside) -> None:
-    """Put databases and artifacts back. Raises ValueError if the folder is no whole backup."""
+    """Put databases and artifacts back. Raises ValueError if the folder is no whole backup.
+
+    Each dump becomes a new database, and takes the old one's place when all of them are whole: tables that the server
+    has and the dump does not, as a later version's, are gone with it, and a damaged dump changes nothing. Tables of an
+    earlier version are then brought up to date.
+    """
     check(folder)
-    for name, (service, words) in LOAD.items():
-        with (folder / name).open("rb") as source:
-            inside(service, words, source, None)
+    for name in DATABASES:
+        inside("db", sql(f"DROP DATABASE IF EXISTS {name}_new", f"CREATE DATABASE {name}_new OWNER {name}"), None, None)
+        with (folder / f"{name}.dump").open("rb") as source:
+            inside("db", (*RESTORE, f"--dbname={name}_new"), source, None)
+    for name in DATABASES:
+        swap = f"DROP DATABASE {name} WITH (FORCE)", f"ALTER DATABASE {name}_new RENAME TO {name}"
+        inside("db", sql(*swap, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"), None, None)
+    with (folder / "objects.tar").open("rb") as source:
+        inside("mlflow", (*OBJECTS, "load", BUCKET), source, None)
+    inside("mlflow", ("mlflow", "db", "upgrade", compose.address("mlflow")), None, None)
+    inside("dashboard", ("optuna", "storage", "upgrade", "--storage", compose.address("dashboard")), None, None)
+
+
+def sql(*statements: str) -> tuple[str, ...]:
+    """A command that says them to the database server, each by itself: a database is not dropped in a transaction."""
+    return (*PSQL, *(f"--command={one}" for one in statements))
 
 
 def engine(service: str, words: Sequence[str], source: IO[bytes] | None, out: IO[bytes] | None) -> None:

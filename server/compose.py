@@ -29,6 +29,13 @@ def services(values: Mapping[str, str], text: str = "") -> dict[str, Service]:
     return {name: _service(name, read[name], values) for name in ordered(read)}
 
 
+def address(name: str) -> str:
+    """The database that a service's command line names."""
+    words = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"][name]["command"]
+    (found,) = (word[word.index("postgresql") :] for word in words if "postgresql" in word)
+    return found
+
+
 def ordered(read: Mapping[str, Any]) -> list[str]:
     """Names of services, each after those that it depends on."""
     names: list[str] = []

@@ -1,6 +1,7 @@
 """The team's server around its containers: the compose file as processes read it, backup, digests, secrets."""
 
 import io
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -71,11 +72,39 @@ def test_a_backup_that_breaks_leaves_no_folder_of_its_name(tmp_path):
 def test_only_a_whole_backup_is_put_back_each_file_into_its_service(tmp_path):
     backup.backup(tmp_path / "b", echo)
     asked = []
-    backup.restore(tmp_path / "b", lambda service, words, source, out: asked.append((service, source.read())))
-    assert [service for service, _ in asked] == ["db", "db", "mlflow"] and asked[2][1].endswith(b"save mlflow")
+    backup.restore(
+        tmp_path / "b",
+        lambda service, words, source, out: asked.append((service, words, source.read() if source else b"")),
+    )
+    put = [(service, words[-1], content.split()[-1]) for service, words, content in asked if content]
+    assert put == [
+        ("db", "--dbname=mlflow_new", b"mlflow"),
+        ("db", "--dbname=optuna_new", b"optuna"),
+        ("mlflow", "mlflow", b"mlflow"),
+    ]
+    assert [words[-1] for _, words, _ in asked[-2:]] == [compose.address("mlflow"), compose.address("dashboard")]
     (tmp_path / "b/objects.tar").unlink()
     with pytest.raises(ValueError, match="has no objects.tar: give a folder that `make backup` has written"):
         backup.restore(tmp_path / "b", echo)
+
+
+def test_a_dump_that_is_damaged_takes_nothing_s_place(tmp_path):
+    backup.backup(tmp_path / "b", echo)
+    asked = []
+
+    def broken(service, words, source, out):
+        asked.append(" ".join(words))
+        if "--dbname=optuna_new" in words:
+            raise subprocess.CalledProcessError(1, words)
+
+    with pytest.raises(subprocess.CalledProcessError):
+        backup.restore(tmp_path / "b", broken)
+    assert not [words for words in asked if "DROP DATABASE mlflow " in words or "RENAME" in words]
+
+
+def test_the_database_of_a_service_is_the_one_that_its_command_line_names():
+    assert compose.address("mlflow") == "postgresql+psycopg://mlflow@db:5432/mlflow"
+    assert compose.address("dashboard") == "postgresql+psycopg://optuna@db:5432/optuna"
 
 
 class Bucket:

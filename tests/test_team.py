@@ -324,6 +324,8 @@ def test_a_backup_put_back_into_a_new_server_has_runs_artifacts_users_and_studie
     with stacks.Stack() as new:
         for name in ("mlflow", "dashboard"):
             new.kill(name)
+        sql = backup.sql("CREATE TABLE later (run VARCHAR(32) REFERENCES runs (run_uuid))")
+        new.inside("db", [word.replace("--dbname=postgres", "--dbname=mlflow") for word in sql])
         backup.restore(home / "backup", new.inside)
         for name in ("mlflow", "dashboard"):
             new.start(name)
@@ -335,3 +337,6 @@ def test_a_backup_put_back_into_a_new_server_has_runs_artifacts_users_and_studie
         assert tracking.fetch(opened.run_id, "encoder/weights.bin").read_bytes() == bytes(range(256)) * 40_000
         assert ask(new, "GET", SOME, login="bob:bob's long password")[0] == 200
         assert "kept" in study_names(new)
+        later = backup.sql("DROP TABLE later")
+        with pytest.raises(subprocess.CalledProcessError):  # a table that the server had and the backup has not
+            new.inside("db", [word.replace("--dbname=postgres", "--dbname=mlflow") for word in later])
