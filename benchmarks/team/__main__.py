@@ -19,8 +19,8 @@ from pathlib import Path
 from benchmarks.faults import trace, warm
 from benchmarks.faults.home import ROOT
 from benchmarks.team import masking
-from benchmarks.team.stack import Stack
-from entrypoints.command import TRY_AGAIN
+from benchmarks.team.stack import Stack, refuse_lacking
+from entrypoints.command import BAD_INPUT, TRY_AGAIN
 
 AWAY = 5.0  # seconds that a killed service is gone, beside the time that it takes to start
 VICTIMS = ("mlflow", "objects")
@@ -106,9 +106,19 @@ class Repeated:
 
 
 def main() -> int:
-    """Run both, compare."""
+    """Run both, compare; exit code 2 where that cannot be done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     _, words = parser.parse_known_args()  # for `iqa main`
+    try:
+        return compared(words)
+    except (ValueError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def compared(words: Sequence[str]) -> int:
+    """1 if something was lost or differs. Raises ValueError where a program is missing, RuntimeError where one ends."""
+    refuse_lacking()
     with tempfile.TemporaryDirectory(prefix="iqa-team-demo-") as top:
         embedded = Place(Path(top, "embedded"), words, {})
         runs = undisturbed(embedded)

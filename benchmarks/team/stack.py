@@ -38,12 +38,17 @@ def lacking() -> list[str]:
     return [name for name, found in there.items() if not found]
 
 
+def refuse_lacking() -> None:
+    """Raise ValueError where a program is not to be found."""
+    if names := lacking():
+        raise ValueError(f"The services cannot be started without {', '.join(names)}.")
+
+
 class Stack:
     """Use it as a context. `environment()` is what a user's shell needs; services are known by compose's names."""
 
     def __enter__(self) -> "Stack":
-        if lacking():
-            raise ValueError(f"The services cannot be started without {', '.join(lacking())}.")
+        refuse_lacking()
         text = compose.FILE.read_text(encoding="utf-8")
         self.secrets = {name: random_secrets.token_hex(16) for name in compose.secrets(text)}
         described = compose.services(self.secrets)
@@ -201,12 +206,12 @@ def main() -> int:
             print("\n".join(f"export {name}={value}" for name, value in stack.environment().items()))
             print(f"export OPTUNA_STORAGE={stack.studies}")
             print(f"logs in {stack.folder}; Ctrl-C ends everything and keeps nothing", flush=True)
-            while all(stack.running[name][0].poll() is None for name in stack.running):
+            while not (ended := [name for name, (process, _) in stack.running.items() if process.poll() is not None]):
                 time.sleep(1)
-            raise ValueError("A service has ended by itself.")
+            raise RuntimeError(f"The service {ended[0]} has ended by itself: {stack.said(ended[0])}")
     except KeyboardInterrupt:
         return 0
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
