@@ -19,9 +19,8 @@ from iqa.stages.state import State
 from iqa.stages.training import tell
 
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-WORTH = 0.05  # the share by which a smaller micro-batch, or the other format, has to be faster: less is noise
+WORTH = 0.05  # the share by which one has to be faster than another: less is noise
 PAST = 0.9  # of the best rate so far: from there on smaller micro-batches are not tried any more
-TIMED = 2  # passes of each, after a first one that is not counted
 
 
 @dataclass(frozen=True)
@@ -107,11 +106,11 @@ def measured(model: nn.Module, most: int, image: tuple[int, ...], device: torch.
     model.eval()  # no masks are drawn, and no batch's statistics taken
     rates: dict[Pace, float] = {}
     for pace in map(Pace, halved(most)):
-        rates[pace] = rate(model, pace, image, device)
+        rates[pace] = rate(model, pace, image, device, most)
         if rates[pace] < PAST * max(rates.values()):
             break
     other = replace(fastest(rates), layout="contiguous")
-    rates[other] = rate(model, other, image, device)
+    rates[other] = rate(model, other, image, device, most)
     model.train(training)
     if not any(rates.values()):
         raise machine.MachineError(
@@ -130,23 +129,25 @@ def halved(count: int) -> Iterator[int]:
 
 
 def fastest(rates: dict[Pace, float]) -> Pace:
-    """The first that none of the others is clearly faster than."""
+    """Of those that no other is clearly faster than, the smallest micro-batch: it needs the least memory."""
     best = max(rates.values())
-    return next(pace for pace, found in rates.items() if found * (1 + WORTH) >= best)
+    near = [pace for pace, found in rates.items() if found * (1 + WORTH) >= best]
+    return min(near, key=lambda pace: pace.micro_batch)  # of both formats the first, channels_last
 
 
-def rate(model: nn.Module, pace: Pace, image: tuple[int, ...], device: torch.device) -> float:
-    """Images/s of forward and backward passes over random crops; 0 where the memory does not suffice."""
+def rate(model: nn.Module, pace: Pace, image: tuple[int, ...], device: torch.device, count: int) -> float:
+    """Images/s of forward and backward passes over about `count` random ones; 0 where the memory does not suffice."""
+    passes = -(-count // pace.micro_batch)
     crops = torch.rand(pace.micro_batch * image[0], *image[1:], generator=generator(0, "pace"))
     try:
         with machine.enough_memory(""):
             model.to(memory_format=pace.format)
             crops = crops.to(device).contiguous(memory_format=pace.format)
-            for turn in range(1 + TIMED):
+            for turn in range(1 + passes):
                 if turn == 1:  # the first pass allocates
                     began = _now(device)
                 model(crops).mean().backward()
-            return TIMED * pace.micro_batch / (_now(device) - began)
+            return passes * pace.micro_batch / (_now(device) - began)
     except machine.MachineError:
         return 0.0
     finally:
