@@ -35,14 +35,18 @@ def multiplicative_noise(images: Tensor, severities: Sequence[float], generators
 
 
 def impulse_noise(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:
-    """Salt and pepper: each value (not each pixel) becomes 0 or 1 with the given probability.
+    """Salt and pepper: each value (not each pixel) becomes 0 or 1 with the given probability, either as often.
 
-    A value hit at one level is hit alike at each more severe one.
+    One number in [0, 1) decides: the end that it is nearer to, and how near. So a value hit at one level is hit alike
+    at each more severe one.
     """
-    drawn = _each(generators, lambda rng: torch.rand(2, *images.shape[1:], generator=rng))
-    chance = drawn.to(images.device)
-    when, salt = chance[:, 0], (chance[:, 1] < 0.5).to(images.dtype)
-    return torch.stack([torch.where(when < density, salt, images) for density in severities], dim=1)
+    chance = _each(generators, lambda rng: torch.rand(images.shape[1:], generator=rng)).to(images.device)
+    end = chance.round()
+    distance = (chance - end).abs_()
+    found = images.new_empty(len(images), len(severities), *images.shape[1:])
+    for level, density in enumerate(severities):
+        torch.where(distance < density / 2, end, images, out=found[:, level])
+    return found
 
 
 def _normal(images: Tensor, generators: Sequence[Generator]) -> Tensor:
