@@ -16,5 +16,5 @@ def measured(full: bool) -> Iterator[Row]:
     machine.threads(1)
     with tempfile.TemporaryDirectory(prefix="iqa-performance-") as place:
         share = tracking_cost.share(BATCH, CROP, STEPS, Path(place))
-    about = f"a step of {BATCH} crops of {CROP} on one thread, a journal line of 20 values after each"
+    about = f"a step of {BATCH} crops of {CROP} on one thread with a journal line of 20 values, epochs of KonIQ-10k"
     yield Row("tracking, journal and checkpoints, of a step", 100 * share, "≤ 1 %", about)
