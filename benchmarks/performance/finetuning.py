@@ -8,7 +8,7 @@ from benchmarks.performance.pipeline import prepared
 from benchmarks.performance.pretraining import LITE
 from benchmarks.performance.rows import Row
 
-IMAGES, BATCH, TURNS = 320, 32, 2
+IMAGES, BATCH, TURNS = 320, 32, 5
 FIELDS: dict[str, Any] = LITE | {"batch_size": BATCH, "epochs": 9, "crops.validation": 1, "optim.patience": 0}
 
 

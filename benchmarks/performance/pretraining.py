@@ -10,7 +10,7 @@ from benchmarks.performance.pipeline import prepared
 from benchmarks.performance.rows import Row
 from iqa.degradations import FAMILIES
 
-IMAGES, FEW, TURNS = 100, 20, 2  # of which 60% are the training part
+IMAGES, FEW, TURNS = 80, 20, 2  # of which 60% are the training part
 LITE: dict[str, Any] = {"encoder": "", "weights": "bundled"}
 SWIN: dict[str, Any] = {"encoder": "swin_tiny", "weights": "random"}
 GROWTH = "≤ 10 %"

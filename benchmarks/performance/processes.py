@@ -14,7 +14,7 @@ from benchmarks.performance.rows import Row
 from benchmarks.study_machinery import place
 from iqa import tracking
 
-IMAGES, EPOCHS = 64, 3
+IMAGES, EPOCHS = 48, 3
 FIELDS: dict[str, Any] = LITE | {"epochs": EPOCHS, "degrade.heldout": 2, "compute.threads": 1, "device": "cpu"}
 
 
