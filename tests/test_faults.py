@@ -1,12 +1,15 @@
 """The fault harness in its parts; what it does with real processes is `make faults-sample`."""
 
 import json
+import sys
 
 import pytest
 
+from benchmarks.faults import __main__ as command
 from benchmarks.faults import (
     caught,
     damage,
+    disks,
     document,
     hostile,
     kills,
@@ -17,6 +20,7 @@ from benchmarks.faults import (
     running,
     sabotage,
     table,
+    workers,
 )
 from benchmarks.faults import trace as traces
 from benchmarks.faults.home import Home
@@ -138,17 +142,68 @@ def test_a_trial_that_breaks_counts_as_a_loss(tmp_path):
     kept.add(Result("one", "a", "KeyError('x')", "", 0.0))
     told = row.Row("one", "a fault", "nothing", {"a": lambda: ("", "")})
     assert [one.wrong for one in running.run([told], kept, 1)] == ["KeyError('x')"]
-    assert table.counts([told], kept.results) == {"one": (0, 1)}
+    assert str(table.counts([told], kept.results)["one"]) == "0 of 1"
+
+
+def holding():
+    """A trial in which nothing is lost; workers are handed it by its name."""
+    return "", ""
+
+
+def lacking():
+    """A trial for which the machine lacks something."""
+    raise row.Untried("no PostgreSQL is installed")
+
+
+def test_a_trial_that_this_machine_cannot_make_has_neither_held_nor_lost_and_is_tried_again_next_time(tmp_path):
+    told = row.Row("one", "a fault", "nothing", {"a": holding, "b": lacking})
+    kept = Kept(Home(tmp_path / "h"), 0)
+    results = list(running.run([told], kept, 1))
+    assert str(table.counts([told], results)["one"]) == "1 of 2, 1 not tried"
+    assert not table.losses([told], results) and [one.trial for one in table.untried([told], results)] == ["b"]
+    assert "NOT TRIED: no PostgreSQL is installed" in table.line(results[-1], 2, 2)
+    assert [one.trial for one in Kept(Home(tmp_path / "h"), 0).results] == ["a"]
+
+
+@pytest.mark.parametrize(("flags", "code"), [([], 1), (["--rows=one"], 1), (["--sample"], 0)])
+def test_what_was_not_tried_fails_the_protocol_and_not_the_sample(flags, code, tmp_path, monkeypatch, capsys):
+    told = row.Row("one", "a fault", "nothing", {"a": holding, "b": lacking})
+    monkeypatch.setenv("IQA_FAULTS", str(tmp_path / "h"))
+    monkeypatch.setattr(sys, "argv", ["faults", *flags])
+    for module, name in ((command.oracle, "prepare"), (command.document, "write")):
+        monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.setattr(command.rows, "every", lambda *_: [told])
+    assert command.main() == code
+    said = capsys.readouterr().out
+    assert "| 1 of 2, 1 not tried |" in said and "2 trials: 0 lost something, 1 not tried" in said
+
+
+@pytest.mark.parametrize("what", ["server on PostgreSQL", "database"])
+def test_without_postgresql_its_trials_are_not_tried(what, harness, monkeypatch):
+    monkeypatch.setattr(outages.postgres, "installed", lambda: False)
+    with pytest.raises(row.Untried, match="PostgreSQL"):
+        outages.away(harness, "a", "pretrain", what, 1.0)
+    with pytest.raises(row.Untried, match="PostgreSQL"):
+        workers.injected(harness, "a", "away", 0)
+
+
+def test_who_may_not_mount_has_not_tried_a_full_or_a_read_only_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(disks.os, "geteuid", lambda: 1000)
+    with pytest.raises(row.Untried, match="may not mount"):
+        disks._mount(tmp_path, "ro")
 
 
 def test_the_table_counts_faults_and_the_page_keeps_what_is_around_it(tmp_path):
     told = row.Row("kills", "a fault", "nothing lost", {"a": lambda: ("", ""), "b": lambda: ("", "")}, weight=25)
+    told.trials["c"] = lacking
     results = [Result("kills", "a", "", "", 1.0), Result("kills", "b", "one is lost", "", 1.0)]
+    results += [Result("kills", "c", "", "", 1.0, lacks="no such thing")]
     page = tmp_path / "page.md"
     page.write_text(f"before\n{document.BEGIN}\nold\n{document.END}\nafter\n")
     document.write([told], results, 5, page)
     text = page.read_text()
-    assert "| a fault | nothing lost | 25 of 50 |" in text and "- kills, b: one is lost" in text and "seed 5" in text
+    assert "| a fault | nothing lost | 25 of 75, 25 not tried |" in text and "seed 5" in text
+    assert "Not held:\n\n- kills, b: one is lost\n" in text and "Not tried:\n\n- kills, c: no such thing\n" in text
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
 
 

@@ -4,7 +4,8 @@
     python -m benchmarks.faults --sample              # some trials of each row
     python -m benchmarks.faults --rows random,five    # these rows
 
-Exit code 1 if a trial lost something. Killed and given again with the same seed and code, it goes on.
+Exit code 1 if a trial lost something, and, but for the sample, if one could not be tried on this machine. Killed and
+given again with the same seed and code, it goes on.
 """
 
 import argparse
@@ -40,12 +41,12 @@ def main() -> int:
         results.append(result)
         print(table.line(result, len(results), of), flush=True)
     minutes = (time.monotonic() - began) / 60
-    lost = table.losses(chosen, results)
+    lost, untried = table.losses(chosen, results), table.untried(chosen, results)
     print(table.table(chosen, results))
-    print(f"seed {given.seed}, {minutes:.1f} minutes, {len(lost)} of {of} trials lost something")
+    print(f"seed {given.seed}, {minutes:.1f} min, {of} trials: {len(lost)} lost something, {len(untried)} not tried")
     if not given.sample and not wanted:
         document.write(chosen, results, given.seed)
-    return int(bool(lost))
+    return int(bool(lost) or bool(untried and not given.sample))
 
 
 if __name__ == "__main__":

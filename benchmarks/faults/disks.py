@@ -7,13 +7,12 @@ from pathlib import Path
 
 from benchmarks.faults.home import Home
 from benchmarks.faults.place import Place
-from benchmarks.faults.row import Outcome
+from benchmarks.faults.row import Outcome, Untried
 from benchmarks.faults.trace import leftovers
 from entrypoints.command import BAD_INPUT
 from iqa import checkpoint
 
 THIRD = 3  # the checkpoint that has no room
-UNTRIED = "not tried: this user may not mount"
 
 
 def limited(home: Home, name: str, stage: str, share: float, without: str = "") -> Outcome:
@@ -49,12 +48,11 @@ def small(home: Home, name: str, stage: str) -> Outcome:
         runs = place.folder / "runs"
         runs.mkdir()
         room = int(2.5 * _largest(home, stage))
-        if not _mounted(runs, f"size={room}"):
-            return "", UNTRIED
+        _mount(runs, f"size={room}")
         try:
             code = place.finish(stage)
             wrong = _after(place, code, place.run_folder())
-            _mounted(runs, "remount,size=4g")
+            _mount(runs, "remount,size=4g")
             if not wrong and (code := place.finish(stage)):
                 wrong = f"with room again it ended with {code}: {place.said()}"
             return wrong or place.wrong(stage), f"a tmpfs of {room} bytes"
@@ -67,8 +65,7 @@ def read_only(home: Home, name: str, stage: str, without: str = "") -> Outcome:
     with Place(home, name, without) as place:
         runs = place.folder / "runs"
         runs.mkdir()
-        if not _mounted(runs, "ro"):
-            return "", UNTRIED
+        _mount(runs, "ro")
         try:
             code, said = place.finish(stage), place.said()
             wrong = code != BAD_INPUT or "Read-only" not in said or "Traceback" in said
@@ -77,9 +74,9 @@ def read_only(home: Home, name: str, stage: str, without: str = "") -> Outcome:
             subprocess.run(["umount", "-l", str(runs)], check=False)
 
 
-def _mounted(folder: Path, options: str) -> bool:
-    """Whether a tmpfs could be mounted there."""
-    if os.geteuid() or shutil.which("mount") is None:
-        return False
+def _mount(folder: Path, options: str) -> None:
+    """Mount a tmpfs there. Raises Untried where this user may not."""
     command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    allowed = os.geteuid() == 0 and shutil.which("mount") is not None
+    if not allowed or subprocess.run(command, capture_output=True, check=False).returncode:
+        raise Untried("this user may not mount a tmpfs")

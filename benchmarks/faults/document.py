@@ -28,6 +28,8 @@ def write(rows: list[Row], results: list[Result], seed: int, file: Path = FILE) 
 
 
 def notes(rows: list[Row], results: list[Result]) -> str:
-    """Every loss, named."""
+    """Every loss, and every trial for which the machine lacked something, named."""
     lost = [f"- {one.row}, {one.trial}: {one.wrong}" for one in table.losses(rows, results)]
-    return "\n".join(["", "Not held:", "", *lost, ""]) if lost else ""
+    untried = [f"- {one.row}, {one.trial}: {one.lacks}" for one in table.untried(rows, results)]
+    titled = {"Not held:": lost, "Not tried:": untried}
+    return "".join("\n".join(["", title, "", *lines, ""]) for title, lines in titled.items() if lines)

@@ -9,7 +9,7 @@ from benchmarks.faults import warm
 from benchmarks.faults.attempt import passing
 from benchmarks.faults.home import Home
 from benchmarks.faults.place import PATIENCE, Place
-from benchmarks.faults.row import Outcome
+from benchmarks.faults.row import Outcome, Untried
 from benchmarks.faults.servers import Proxy, Tracking
 from entrypoints.command import BAD_INPUT, TRY_AGAIN
 
@@ -23,7 +23,7 @@ AWAY = ("server on SQLite", "server on PostgreSQL", "database", "artifact store"
 def away(home: Home, name: str, stage: str, what: str, seconds: float, without: str = "") -> Outcome:
     """Away for so many seconds amid the steps; the run ends well, and everything is there once."""
     if what in ("server on PostgreSQL", "database") and not postgres.installed():
-        return "", "not tried: no PostgreSQL here"
+        raise Untried("no PostgreSQL is installed")
     with Place(home, name, without) as place, _store(place, what) as outage:
         pace = (seconds + COMING_BACK) / (home.steps(stage) - 3)
         child = place.start(stage, pace=pace)

@@ -9,6 +9,10 @@ from typing import Any
 Outcome = tuple[str, str]  # what is wrong, "" if nothing; what else there is to say
 
 
+class Untried(Exception):
+    """A trial's third outcome: this machine lacks what it needs, so that it has neither held nor lost anything."""
+
+
 @dataclass(frozen=True)
 class Row:
     """key: its name on the command line; trials: name → what is tried; weight: faults that each of them injects."""

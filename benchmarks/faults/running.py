@@ -13,18 +13,19 @@ from pathlib import Path
 
 from benchmarks.faults import warm
 from benchmarks.faults.home import ROOT, Home
-from benchmarks.faults.row import Row
+from benchmarks.faults.row import Row, Untried
 
 
 @dataclass(frozen=True)
 class Result:
-    """One trial's outcome; wrong: "" if it held."""
+    """One trial's outcome; wrong: "" if it held; lacks: what the machine lacks for it, "" if it was tried."""
 
     row: str
     trial: str
     wrong: str
     note: str
     seconds: float
+    lacks: str = ""
 
 
 class Kept:
@@ -42,7 +43,10 @@ class Kept:
         self.results = [Result(**json.loads(line)) for line in lines[1:]]
 
     def add(self, result: Result) -> None:
+        """One that was not tried is not written down: the machine may have by the next time what it lacked."""
         self.results.append(result)
+        if result.lacks:
+            return
         with self.file.open("a", encoding="utf-8") as out:
             out.write(json.dumps(asdict(result)) + "\n")
 
@@ -76,7 +80,10 @@ def run(rows: list[Row], kept: Kept, workers: int) -> Iterator[Result]:
 def tried(row: Row, trial: str) -> Result:
     """One trial."""
     began = time.monotonic()
-    wrong, note = row.trials[trial]()
+    try:
+        wrong, note = row.trials[trial]()
+    except Untried as why:
+        return Result(row.key, trial, "", "", 0.0, lacks=str(why))
     return Result(row.key, trial, wrong, note, round(time.monotonic() - began, 2))
 
 
