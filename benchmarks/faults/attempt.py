@@ -1,8 +1,9 @@
-"""One attempt at a command in a forked process, and what the harness asks of it: pass, note, wait, run out of disk."""
+"""One attempt at a command in a forked process, and what the harness asks of it: note, wait, run out of disk."""
 
 import os
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,10 +13,12 @@ from typing import Any
 import torch
 
 from benchmarks.faults import sabotage
+from benchmarks.faults.home import ROOT
 from iqa import instants
 from iqa.tracking import lock
 
 NOTES = "notes.txt"
+SPARE = 2**29  # bytes: for threads, of which each reserves some
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Attempt:
 
     kill_at: NAME:COUNT of an instant; pace: seconds that it rests after each step; room: from the so-many-th
     checkpoint on, a file may have so many bytes; back: seconds that its clock steps back after the first step;
-    without: a protection of the product that is switched off in it.
+    starved: the step after which its memory runs out; without: a protection of the product that is switched off in it.
     """
 
     stage: str
@@ -33,34 +36,51 @@ class Attempt:
     pace: float = 0.0
     room: tuple[int, int] = (0, 0)
     back: float = 0.0
+    starved: int = 0
     without: str = ""
 
     def run(self) -> int:
         """Be the command."""
-        conduct(self.pace, self.room, self.back)
+        self.conduct()
         sabotage.switch_off(self.without)
-        return int(import_module(f"entrypoints.{self.stage}").main(list(self.words)))
+        entry, _, _ = self.stage.partition(" ")
+        return int(import_module(f"entrypoints.{entry}").main(list(self.words)))
+
+    def conduct(self) -> None:
+        """Write down every instant that this process passes from now on, and do at it what is asked for."""
+        notes = os.open(NOTES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        passed, times = instants.reached, Counter[str]()
+
+        def reached(name: str) -> None:
+            times[name] += 1
+            os.write(notes, f"{os.getpid()} {time.monotonic():.4f} {name}\n".encode())
+            if (name, times[name]) == ("before-checkpoint", self.room[0]):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (self.room[1], resource.RLIM_INFINITY))
+            passed(name)
+            if name == "after-step":
+                self._after_step(times[name])
+
+        instants.reached = reached
+        _watch(notes)
+
+    def _after_step(self, number: int) -> None:
+        time.sleep(self.pace)
+        _step_back(self.back)
+        if number == self.starved:
+            _starve()
 
 
-def conduct(pace: float, room: tuple[int, int], back: float) -> None:
-    """Write down every instant that this process passes, and do at it what was asked for."""
-    notes = os.open(NOTES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    passed, begun = instants.reached, 0
-
-    def reached(name: str) -> None:
-        nonlocal begun
-        os.write(notes, f"{os.getpid()} {time.monotonic():.4f} {name}\n".encode())
-        if name == "before-checkpoint":
-            begun += 1
-            if begun == room[0]:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (room[1], resource.RLIM_INFINITY))
-        passed(name)
-        if name == "after-step":
-            time.sleep(pace)
-            _step_back(back)
-
-    instants.reached = reached
-    _watch(notes)
+def everywhere(folder: Path, without: str = "", pace: float | None = None) -> str:
+    """A PYTHONPATH with which every Python that is started does without a protection, and notes its instants."""
+    lines = [f"attempt.Attempt('', (), pace={pace}).conduct()"] if pace is not None else []
+    lines += [f"sabotage.switch_off({without!r})"] if without else []
+    if not lines:
+        return str(ROOT)
+    lines = ["from benchmarks.faults import attempt, sabotage", *lines]
+    body = "".join(f"    {line}\n" for line in lines)  # Python's own tracker of resources needs none of it
+    code = f"import sys\n\nif not any('resource_tracker' in word for word in sys.orig_argv):\n{body}"
+    (folder / "sitecustomize.py").write_text(code, encoding="utf-8")
+    return f"{folder}{os.pathsep}{ROOT}"
 
 
 def _watch(notes: int) -> None:
@@ -89,6 +109,13 @@ def _step_back(seconds: float) -> None:
         now, now_ns = time.time, time.time_ns
         time._stepped = True  # type: ignore[attr-defined]
         time.time, time.time_ns = lambda: now() - seconds, lambda: now_ns() - int(1e9 * seconds)
+
+
+def _starve() -> None:
+    """This process may have SPARE bytes more than it has, and asks for more, as a batch that is too large does."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + SPARE, resource.RLIM_INFINITY))
+    torch.empty(4 * SPARE, dtype=torch.uint8)
 
 
 @dataclass(frozen=True)

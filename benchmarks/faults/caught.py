@@ -5,7 +5,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.faults import damage, disks, hostile, kills, mismatch, outages, races, stops, troubles, warm, workers
+from benchmarks.faults import (
+    beside,
+    damage,
+    disks,
+    hostile,
+    kills,
+    mismatch,
+    outages,
+    races,
+    stops,
+    troubles,
+    warm,
+    workers,
+)
 from benchmarks.faults.home import Home
 from benchmarks.faults.row import Outcome
 
@@ -50,6 +63,9 @@ NOTICED_BY: dict[str, Loss] = {
     "whole lines": Loss("sync ended with 0", damage.amid_journal, ("pretrain",)),
     "status": Loss("the store's runs are ", stops.command, ("finetune", SEED, 1)),
     "parent's death": Loss("something of it was there after", stops.project, ("pretrain", SEED, 1)),
+    "parent's death in a cell": Loss("it left processes behind", beside.experiment_killed, (SEED, 0.5)),
+    "remedy for memory": Loss("the store says .*can't allocate memory", troubles.starved, ("pretrain",)),
+    "a killed cell's end": Loss(r"the failed cells say \[\]", beside.cell_killed, ()),
     "errors as sentences": Loss("Traceback", disks.read_only, ("pretrain",)),
     "retried trials": Loss("trials complete|not retried exactly once", workers.injected, ("last", SEED)),
 }

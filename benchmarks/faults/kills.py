@@ -39,8 +39,8 @@ def at_instant(home: Home, name: str, stage: str, instant: str, without: str = "
             child = place.start(stage, kill_at=kill)
             if child.wait(300) != -signal.SIGKILL:
                 return f"{kill} ended with {child.code} instead of being killed: {place.said()}", ""
-            if not gone(child):
-                return f"{kill} left processes behind", ""
+            if orphans := left(child):
+                return f"{kill}: {orphans}", ""
         return resumed(place, stage, kills=1 + bool(before))
 
 
@@ -55,8 +55,8 @@ def at_random(home: Home, name: str, stage: str, seed: int, kills: int = 1, with
                 if warm.until(lambda: child.poll() is not None, draw.uniform(0, longest)):  # noqa: B023
                     break
                 child.wait(0)
-                if not gone(child):
-                    return "it left processes behind", ""
+                if orphans := left(child):
+                    return orphans, ""
                 if over(place):  # nothing was left to lose, and the same command would be a new run
                     break
             else:
@@ -89,9 +89,11 @@ def over(place: Place) -> bool:
     return bool(folders) and tracking.is_finished(folders[0]) and not tracking.unsent(folders[0])
 
 
-def gone(child: warm.Child) -> bool:
-    """Whether nothing of a killed process is left in time."""
-    return warm.until(lambda: not warm.session(child.pid), ORPHANS)
+def left(child: warm.Child, seconds: float = ORPHANS) -> str:
+    """Which processes of one that is gone are still there after some seconds; "" if none is."""
+    if warm.until(lambda: not warm.session(child.pid), seconds):
+        return ""
+    return f"it left processes behind: {', '.join(map(warm.named, warm.session(child.pid)))}"
 
 
 def resumed(place: Place, stage: str, kills: int) -> Outcome:

@@ -8,23 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import toys
-from benchmarks.faults import attempt, sabotage, trace, warm
+from benchmarks.faults import attempt, trace, warm
 from benchmarks.faults.home import Home
 
 PATIENCE = 300.0  # seconds for a command to end
 COMMON = ("--preset=smoke", "--compute.threads=1", "--device=cpu", "--batch_size=6", "--compute.checkpoint_minutes=0")
-WORDS = {  # the checkpoint interval is one step
-    "pretrain": (*COMMON, "--degrade.crop=32", "--levels=3", "--families=jpeg,brightness", "--epochs=2"),
-    "finetune": (*COMMON, "--crops.size=32", "--crops.grid=1", "--epochs=3"),
-    "main": (
-        *COMMON,
-        "--experiment=toy.yaml",
-        "--at_once=1",
-        "--epochs=1",
-        "--degrade.crop=32",
-        "--finetune.crops.size=32",
-        "--evaluate.crops.size=32",
-    ),
+PRETRAIN = (*COMMON, "--degrade.crop=32", "--levels=3", "--families=jpeg,brightness", "--epochs=2")
+FINETUNE = (*COMMON, "--crops.size=32", "--crops.grid=1")
+CROPS = ("--degrade.crop=32", "--finetune.crops.size=32", "--evaluate.crops.size=32")
+EXPERIMENT = (*COMMON, "--experiment=toy.yaml", *CROPS)
+BESIDE = "main at_once=2"
+WORDS = {  # the entry point and what is special about it; the checkpoint interval is one step
+    "pretrain": PRETRAIN,
+    "finetune": (*FINETUNE, "--epochs=3"),
+    "main": (*EXPERIMENT, "--at_once=1", "--epochs=1"),
+    BESIDE: (*EXPERIMENT, "--at_once=2", "--epochs=2"),
 }
 
 
@@ -48,27 +46,30 @@ class Place:
         for child in self.children:
             if child.poll() is None:
                 child.wait(0)
+            warm.end(child.pid)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def out(self) -> Path:
         return self.folder / "out.txt"
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, pace: float | None = None) -> dict[str, str]:
+        """pace: seconds that every Python which a process starts rests after each step; it notes its instants then."""
         own = {"MLFLOW_TRACKING_URI": self.address} if self.address else {}
-        own["PYTHONPATH"] = sabotage.everywhere(self.without, self.folder)
+        own["PYTHONPATH"] = attempt.everywhere(self.folder, self.without, pace)
         return self.home.environment(self.folder) | own
 
     def words(self, stage: str) -> tuple[str, ...]:
         photos = self.home.folder / "photos"
-        return (*WORDS[stage], f"--data={photos}", *((f"--targets={photos}",) if stage == "main" else ()))
+        return (*WORDS[stage], f"--data={photos}", *((f"--targets={photos}",) if "main" in stage else ()))
 
     def start(self, stage: str, *more: str, **asked: Any) -> warm.Child:
         """The command, in a process of its own; asked: of `Attempt`."""
         asked |= {"without": self.without}
         told = attempt.Attempt(stage, (*self.words(stage), *more), **asked)
-        kill = {"IQA_KILL_AT": told.kill_at} if told.kill_at else {}
-        self.children.append(warm.Child(told.run, self.out, self.environment() | kill, self.folder))
+        own = self.environment(told.pace if stage == BESIDE else None)  # of its cells, which are no forks of ours
+        own |= {"IQA_KILL_AT": told.kill_at} if told.kill_at else {}
+        self.children.append(warm.Child(told.run, self.out, own, self.folder))
         return self.children[-1]
 
     def finish(self, stage: str, **asked: Any) -> int:

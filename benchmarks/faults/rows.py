@@ -3,8 +3,22 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.faults import caught, damage, disks, hostile, kills, mismatch, outages, races, stops, troubles, workers
+from benchmarks.faults import (
+    beside,
+    caught,
+    damage,
+    disks,
+    hostile,
+    kills,
+    mismatch,
+    outages,
+    races,
+    stops,
+    troubles,
+    workers,
+)
 from benchmarks.faults.home import Home
+from benchmarks.faults.place import BESIDE
 from benchmarks.faults.row import Outcome, Row, trials
 
 STAGES = ("pretrain", "finetune")
@@ -17,6 +31,8 @@ SAMPLE = {  # trials of a row; 2 of any other
     "instants-main": 1,
     "five": 1,
     "typed": 1,
+    "beside": 1,
+    "stop-beside": 1,
     "damage": 40,
     "hostile": 6,
     "mismatch": 5,
@@ -63,7 +79,9 @@ def killed(home: Home, seed: int) -> list[Row]:
     again = "SIGKILL, and the record of what was sent is lost"
     rows.append(Row("position", again, EQUAL, trials(kills.position_lost, home, **lost)))
     rows.append(Row("five", "five SIGKILLs in one run", more, trials(kills.at_random, home, **five)))
-    return rows
+    two = {f"two cells {n}": (seed,) for n in range(4)}
+    fault = "SIGKILL of an experiment amid two cells that it has computed side by side"
+    return [*rows, every_of("beside", fault, more, beside.experiment_killed, home, two)]
 
 
 def stopped(home: Home, seed: int) -> list[Row]:
@@ -74,7 +92,12 @@ def stopped(home: Home, seed: int) -> list[Row]:
     more = {f"mlflow run {stage} again": (stage, seed, 1) for stage in STAGES}
     tried = trials(stops.command, home, **once, **twice) | trials(stops.project, home, **around, **more)
     expected = f"checkpoint, exit code 143, run KILLED, nothing left within 10 s; the same command: {EQUAL}"
-    return [Row("stop", "SIGTERM, once and twice, also to the `mlflow run` around it", expected, tried)]
+    two = {f"two cells, {times}": (BESIDE, seed, times) for times in (1, 2)}
+    fault = "SIGTERM, once and twice, to an experiment with two cells side by side"
+    return [
+        Row("stop", "SIGTERM, once and twice, also to the `mlflow run` around it", expected, tried),
+        every_of("stop-beside", fault, expected.replace("run KILLED", "runs KILLED"), stops.command, home, two),
+    ]
 
 
 def away(home: Home, seed: int) -> list[Row]:
@@ -168,8 +191,12 @@ def broken(home: Home, seed: int) -> list[Row]:
     """Runs that cannot go on as they are."""
     told = "FAILED with the reason as a tag, exit code 2, the last finite checkpoint is kept"
     back = f"no negative duration; {EQUAL}"
+    memory = trials(troubles.starved, home, **EACH) | trials(beside.cell_killed, home, **{"one of two cells": ()})
+    fault = "the memory runs out amid the steps; a cell's process killed for memory"
+    remedy = f"FAILED, and the reason names batch_size and what to do; no hang; the same command: {EQUAL}"
     return [
         every_of("nan", "the loss is no number any more", told, troubles.diverged, home, EACH),
+        Row("memory", fault, remedy, memory),
         every_of("clock", "the clock steps back an hour amid a run", back, troubles.clock_back, home, EACH),
     ]
 

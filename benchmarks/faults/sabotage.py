@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import serialization
 
-from benchmarks.faults.home import ROOT
-from iqa import checkpoint, tracking
+from iqa import checkpoint, machine, tracking
 from iqa.encoders import extractor
+from iqa.experiment import hands
 from iqa.stages import training
 from iqa.stages.state import State
 from iqa.tracking import journal, lock, run, shipping, signals, store, syncing
@@ -202,6 +202,21 @@ def orphaned() -> None:
     signals.sys = SimpleNamespace(platform="none")
 
 
+def unattached() -> None:
+    """A cell that is computed beside others goes on when its experiment is gone."""
+    tracking.leave_with_parent = lambda: None
+
+
+def speechless() -> None:
+    """Memory that runs out is an error like any other."""
+    machine.enough_memory = lambda remedy: nullcontext()
+
+
+def unburied() -> None:
+    """Nobody ends the run of a cell whose process is gone."""
+    hands._epitaph = lambda work: "its process is gone"
+
+
 def wordless() -> None:
     """An error is a traceback."""
     os.environ["IQA_TRACEBACK"] = "yes"
@@ -238,6 +253,9 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "what a checkpoint presupposes": gullible,
     "whole lines": careless,
     "parent's death": orphaned,
+    "parent's death in a cell": unattached,
+    "remedy for memory": speechless,
+    "a killed cell's end": unburied,
     "errors as sentences": wordless,
     "retried trials": unretried,
 }
@@ -246,12 +264,3 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
 def switch_off(name: str) -> None:
     """Do without one of them in this process from now on."""
     PROTECTIONS[name]()
-
-
-def everywhere(name: str, folder: Path) -> str:
-    """A PYTHONPATH with which every Python that is started does without one of them."""
-    if not name:
-        return str(ROOT)
-    code = f"from benchmarks.faults import sabotage\nsabotage.switch_off({name!r})\n"
-    (folder / "sitecustomize.py").write_text(code, encoding="utf-8")
-    return f"{folder}{os.pathsep}{ROOT}"

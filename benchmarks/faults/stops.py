@@ -10,8 +10,10 @@ from pathlib import Path
 
 from benchmarks.faults import warm
 from benchmarks.faults.attempt import counted, passing
+from benchmarks.faults.beside import PACE
 from benchmarks.faults.home import ROOT, Home
-from benchmarks.faults.place import PATIENCE, Place
+from benchmarks.faults.kills import left
+from benchmarks.faults.place import BESIDE, PATIENCE, Place
 from benchmarks.faults.row import Outcome
 from entrypoints.command import STOPPED
 
@@ -23,17 +25,19 @@ def command(home: Home, name: str, stage: str, seed: int, times: int, without: s
     """Asked to stop at a random step, `times` times."""
     draw = random.Random(f"{seed} {name}")
     with Place(home, name, without) as place:
-        child = place.start(stage)
+        child = place.start(stage, pace=PACE if stage == BESIDE else 0.0)
         warm.until(passing(place.folder, "after-step", draw.randint(1, 6)), PATIENCE)
         began = time.monotonic()
         for _ in range(times):
             child.signal(signal.SIGTERM)
             time.sleep(draw.uniform(0, 0.2))
-        code, seconds = child.wait(2 * LONGEST), time.monotonic() - began
+        code = child.wait(2 * LONGEST)
+        orphans = left(child, began + LONGEST - time.monotonic())
+        seconds = time.monotonic() - began
         wrong = [f"exit code {code} instead of {TERMINATED}: {place.said()}"] if code != TERMINATED else []
         wrong += [f"it took {seconds:.1f} s"] if seconds > LONGEST else []
-        wrong += ["it left processes behind"] if warm.session(child.pid) else []
-        wrong += stated(place, ("KILLED",))
+        wrong += [orphans] if orphans else []
+        wrong += beside(place) if stage == BESIDE else stated(place, ("KILLED",))
         if not wrong and (code := place.finish(stage)):
             wrong += [f"the same command ended with {code}: {place.said()}"]
         return "; ".join(wrong) or unsaved(place, stage) or place.wrong(stage), f"{seconds:.1f} s"
@@ -51,6 +55,13 @@ def stated(place: Place, statuses: tuple[str, ...]) -> list[str]:
     if len(found) != 1 or found[0][0] not in statuses or found[0][1] != "SIGTERM":
         return [f"the store's runs are {found}, not one {' or '.join(statuses)} stopped by SIGTERM"]
     return []
+
+
+def beside(place: Place) -> list[str]:
+    """What is wrong with the runs of an experiment that was stopped: those that had not finished were killed by it."""
+    found = [(status, reason) for status, reason in place.ask(_statuses) if status != "FINISHED"]
+    fine = len(found) > 1 and set(found) == {("KILLED", "SIGTERM")}  # the experiment's own and a cell's, at least
+    return [] if fine else [f"the runs that did not finish are {found}"]
 
 
 def _statuses() -> list[tuple[str, str]]:
@@ -95,6 +106,5 @@ def _mlflow_run(place: Place, stage: str, given: list[str]) -> "subprocess.Popen
 
 def _end(parent: "subprocess.Popen[bytes]") -> None:
     """Whatever is left of it."""
-    for pid in warm.session(parent.pid):
-        os.kill(pid, signal.SIGKILL)
+    warm.end(parent.pid)
     parent.wait()

@@ -1,4 +1,4 @@
-"""What a run meets by itself: a loss that is no number, a clock that is set back."""
+"""What a run meets by itself: a loss that is no number, memory that runs out, a clock that is set back."""
 
 import json
 import math
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from benchmarks.faults.home import Home
+from benchmarks.faults.kills import resumed
 from benchmarks.faults.place import PATIENCE, Place
 from benchmarks.faults.row import Outcome
 from entrypoints.command import BAD_INPUT
@@ -14,6 +15,8 @@ from iqa import checkpoint, tracking
 from iqa.tracking import journal
 
 HOUR = 3600.0
+STARVED = 3  # the step after which there is no memory
+LONGEST = 60.0  # seconds for a command without memory to end
 RATES = {"pretrain": "--lr=1e30", "finetune": "--head_lr=1e30"}
 
 
@@ -37,6 +40,17 @@ def _told() -> list[tuple[str, str]]:
 def finite(tree: Any) -> bool:
     """Whether every weight in a checkpoint, and every sum of losses, is a number."""
     return all(bool(torch.isfinite(value).all()) for part in ("weights", "sums") for value in tree[part].values())
+
+
+def starved(home: Home, name: str, stage: str, without: str = "") -> Outcome:
+    """The memory runs out amid the steps: the run fails soon, and says what to do; with memory the command goes on."""
+    with Place(home, name, without) as place:
+        code = place.start(stage, starved=STARVED).wait(LONGEST)
+        found = place.ask(_told)
+        wrong = [f"exit code {code}"] if code != BAD_INPUT else []
+        named = len(found) == 1 and all(part in found[0][1] for part in ("memory ran out", "batch_size is 6"))
+        wrong += [] if named and found[0][0] == "FAILED" else [f"the store says {found}"]
+        return (f"{'; '.join(wrong)}: {place.said()}", "") if wrong else resumed(place, stage, kills=1)
 
 
 def clock_back(home: Home, name: str, stage: str, without: str = "") -> Outcome:

@@ -15,6 +15,7 @@ from typing import Any
 
 BROKEN = 70  # exit code of a child that raised: no command of ours ends with it
 POLL = 0.01  # seconds
+SHOWN = 80  # characters of a command line
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -128,6 +129,20 @@ def session(leader: int) -> list[int]:
     return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _session_of(pid) == leader]
 
 
+def named(pid: int) -> str:
+    """A process by its number and command line."""
+    with suppress(OSError):
+        return f"{pid} {Path(f'/proc/{pid}/cmdline').read_bytes().replace(bytes(1), b' ').decode()[:SHOWN]}"
+    return f"{pid}, gone by now"
+
+
+def end(leader: int) -> None:
+    """Kill all of a session."""
+    for pid in session(leader):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 class Watch:
     """Ends a session of other programs when asked to, or when this process is gone: they would go on without it."""
 
@@ -138,9 +153,7 @@ class Watch:
             os.setsid()
             os.close(self.line)
             os.read(listening, 1)  # until nobody holds the other end any more
-            for pid in session(leader):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            end(leader)
             os._exit(0)
         os.close(listening)
 
