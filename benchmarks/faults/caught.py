@@ -66,6 +66,7 @@ NOTICED_BY: dict[str, Loss] = {
     "parent's death in a cell": Loss("it left processes behind", beside.experiment_killed, (SEED, 0.5)),
     "remedy for memory": Loss("the store says .*can't allocate memory", troubles.starved, ("pretrain",)),
     "a killed cell's end": Loss(r"the failed cells say \[\]", beside.cell_killed, ()),
+    "data of a resumed run": Loss("inputs lacks", kills.at_instant, ("pretrain", "amid-joining:1")),
     "errors as sentences": Loss("Traceback", disks.read_only, ("pretrain",)),
     "retried trials": Loss("trials complete|not retried exactly once", workers.injected, ("last", SEED)),
 }

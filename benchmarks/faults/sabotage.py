@@ -217,6 +217,17 @@ def unburied() -> None:
     hands._epitaph = lambda work: "its process is gone"
 
 
+def unsupplied() -> None:
+    """A resumed run does not say which data it was given."""
+    record = run.Run.dataset
+
+    def recorded(self: run.Run, *about: Any) -> None:
+        if not self.resumed:
+            record(self, *about)
+
+    run.Run.dataset = recorded
+
+
 def wordless() -> None:
     """An error is a traceback."""
     os.environ["IQA_TRACEBACK"] = "yes"
@@ -256,6 +267,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "parent's death in a cell": unattached,
     "remedy for memory": speechless,
     "a killed cell's end": unburied,
+    "data of a resumed run": unsupplied,
     "errors as sentences": wordless,
     "retried trials": unretried,
 }

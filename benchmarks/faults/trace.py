@@ -1,6 +1,7 @@
 """What a command left: its runs in the store, its files on the disk; and how two of them differ."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ COSTS = ("cost/", "system/")
 BY_OPENING = "experiment"  # a stage whose metrics have the number of the opening as their step
 UNNAMED = ("provenance/", "config.json")  # artifacts that say where and when
 MLFLOWS = ".artifact.uploading."  # how its temporary files in a local artifact store begin
+IDS = re.compile(r"(?<=runs:/)[0-9a-f]{32}|\bm-[0-9a-f]{32}")  # MLflow's of runs and models: each command has its own
+ABOUT_ATTEMPTS = re.compile(r"mlflow\.|machine\.|git\.|iqa\.(heartbeat|command|journal)$")  # tags: when, where, by what
 SHOWN = 4  # differences in a sentence
 
 
@@ -22,12 +25,47 @@ def trace(folder: Path) -> Trace:
     rows = tracking.rows()
     return {
         "runs": sorted(json.dumps([row.tags["stage"], row.name, row.status]) for row in rows),
+        "params": {row.name: params(row, folder) for row in rows},
+        "tags": {row.name: tags(row, folder) for row in rows},
+        "inputs": {row.name: inputs(row) for row in rows},
+        "models": {row.name: models(row) for row in rows},
         "history": {row.name: history(row) for row in rows},
         "doubled": {row.name: doubled(row) for row in rows},
         "artifacts": {row.name: artifacts(row) for row in rows},
         "weights": weights(folder / "runs"),
         "leftovers": leftovers(folder / "runs"),
     }
+
+
+def params(row: tracking.RunRow, folder: Path) -> list[str]:
+    """Every parameter of ours, and its value."""
+    return sorted(f"{name} {plain(value, folder)}" for name, value in row.params.items())
+
+
+def tags(row: tracking.RunRow, folder: Path) -> list[str]:
+    """Every tag that an attempt does not have for itself; a reason or a signal that a finished run still has, too."""
+    kept = {name: value for name, value in row.tags.items() if not ABOUT_ATTEMPTS.match(name)}
+    return sorted(f"{name} {plain(value, folder)}" for name, value in kept.items())
+
+
+def plain(value: str, folder: Path) -> str:
+    """A value without what differs from one attempt to another: ids, and where they work."""
+    return IDS.sub("ID", value.replace(str(folder), "HERE"))
+
+
+def inputs(row: tracking.RunRow) -> list[str]:
+    """Every data set that a run was given, with its digest and tags."""
+    found = store.client().get_run(row.run_id).inputs.dataset_inputs
+    told = [sorted((tag.key, tag.value) for tag in one.tags) for one in found]
+    return sorted(f"{one.dataset.name} {one.dataset.digest} {tag}" for one, tag in zip(found, told, strict=True))
+
+
+def models(row: tracking.RunRow) -> list[str]:
+    """Every model that a run left, by name, whether it is READY, and whether the run names it as its output."""
+    run = store.client().get_run(row.run_id)
+    outputs = {one.model_id for one in (run.outputs.model_outputs if run.outputs else ())}
+    found = store.client().search_logged_models([row.experiment_id], filter_string=f"source_run_id = '{row.run_id}'")
+    return sorted(f"{one.name} {one.status} {'output' if one.model_id in outputs else 'no output'}" for one in found)
 
 
 def history(row: tracking.RunRow) -> list[str]:
