@@ -14,10 +14,11 @@ import torch
 
 from benchmarks.faults import sabotage
 from benchmarks.faults.home import ROOT
-from iqa import instants
+from iqa import instants, loop
 from iqa.tracking import lock
 
 NOTES = "notes.txt"
+WILD = 1e30
 SPARE = 2**29  # bytes: for threads, of which each reserves some
 
 
@@ -27,7 +28,8 @@ class Attempt:
 
     kill_at: NAME:COUNT of an instant; pace: seconds that it rests after each step; room: from the so-many-th
     checkpoint on, a file may have so many bytes; back: seconds that its clock steps back after the first step;
-    starved: the step after which its memory runs out; without: a protection of the product that is switched off in it.
+    starved: the step after which its memory runs out; wild: the one after which its rate is WILD times what it should
+    be; without: a protection of the product that is switched off in it.
     """
 
     stage: str
@@ -37,6 +39,7 @@ class Attempt:
     room: tuple[int, int] = (0, 0)
     back: float = 0.0
     starved: int = 0
+    wild: int = 0
     without: str = ""
 
     def run(self) -> int:
@@ -66,6 +69,8 @@ class Attempt:
     def _after_step(self, number: int) -> None:
         time.sleep(self.pace)
         _step_back(self.back)
+        if number == self.wild:
+            _run_wild()
         if number == self.starved:
             _starve()
 
@@ -109,6 +114,12 @@ def _step_back(seconds: float) -> None:
         now, now_ns = time.time, time.time_ns
         time._stepped = True  # type: ignore[attr-defined]
         time.time, time.time_ns = lambda: now() - seconds, lambda: now_ns() - int(1e9 * seconds)
+
+
+def _run_wild() -> None:
+    """From now on no net bears the learning rate."""
+    steady = loop.set_lr
+    loop.set_lr = lambda optimizer, multiplier: steady(optimizer, WILD * multiplier)
 
 
 def _starve() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.faults.attempt import counted
 from benchmarks.faults.home import Home
 from benchmarks.faults.kills import resumed
 from benchmarks.faults.place import PATIENCE, Place
@@ -17,20 +18,30 @@ from iqa.tracking import journal
 HOUR = 3600.0
 STARVED = 3  # the step after which there is no memory
 LONGEST = 60.0  # seconds for a command without memory to end
-RATES = {"pretrain": "--lr=1e30", "finetune": "--head_lr=1e30"}
+WILD = 4  # the step after which the rate is one that no net bears: in the second epoch
 
 
 def diverged(home: Home, name: str, stage: str, without: str = "") -> Outcome:
-    """A learning rate that no net bears."""
+    """The rate becomes one that no net bears: the state before the step that broke it is kept, and is never "best"."""
     with Place(home, name, without) as place:
-        code = place.start(stage, RATES[stage]).wait(PATIENCE)
+        code = place.start(stage, wild=WILD).wait(PATIENCE)
         found = place.ask(_told)
         wrong = [f"exit code {code}"] if code != BAD_INPUT else []
         fine = len(found) == 1 and found[0][0] == "FAILED" and "stopped being a number" in found[0][1]
         wrong += [] if fine else [f"the store says {found}"]
-        newest = checkpoint.latest(place.run_folder() / "checkpoints")
-        wrong += ["the last checkpoint is not finite"] if newest is not None and not finite(newest[1]) else []
-        return "; ".join(wrong), "none yet" if newest is None else f"checkpoint of step {newest[0]}"
+        broke, epochs = (counted(place.folder, instant) for instant in ("after-step", "epoch-end"))
+        wrong += kept(place, broke - 1) if broke > WILD else [f"only {broke} steps were done"]
+        best = [int(path.name.partition("-")[2]) for path in (place.run_folder() / "best").glob("step-*")]
+        wrong += [f"epoch {max(best)} is kept as the best one of {epochs}"] if max(best, default=0) > epochs else []
+        return "; ".join(wrong), f"broken by step {broke}"
+
+
+def kept(place: Place, step: int) -> list[str]:
+    """What is wrong with the newest checkpoint, which has to be this step's, and finite."""
+    newest = checkpoint.latest(place.run_folder() / "checkpoints")
+    if newest is None or newest[0] != step:
+        return [f"the newest checkpoint is of step {newest and newest[0]} instead of {step}"]
+    return [] if finite(newest[1]) else [f"the checkpoint of step {step} is not finite"]
 
 
 def _told() -> list[tuple[str, str]]:
