@@ -1,6 +1,5 @@
 """A PostgreSQL for as long as a `with` block: in a folder of its own, on a free port of the loopback, never as root."""
 
-import ctypes
 import os
 import pwd
 import random
@@ -8,21 +7,22 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from benchmarks.faults import warm
 
 BINARIES = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql*/bin")
 UNPRIVILEGED = ("postgres", "nobody")  # whom root becomes: PostgreSQL refuses to run as root
 USER = "iqa"
 PATIENCE = 30  # seconds
 LASTING = range(20_000, 32_768)  # ports
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def binary(name: str) -> str | None:
@@ -86,7 +86,8 @@ class Server:
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         command = [str(binary("postgres")), *self.words, "-D", str(self.folder / "data"), *words]
         with (self.folder / "log").open("a") as log:
-            about = self._as | {"preexec_fn": follow}  # it ends with this process, however that ends
+            ending = partial(warm.follow, signal.SIGQUIT)  # it ends with this process, however that ends
+            about = self._as | {"preexec_fn": ending}
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **about)
         self._wait()
 
@@ -121,12 +122,6 @@ class Server:
                 time.sleep(0.1)
             else:
                 return
-
-
-def follow() -> None:
-    """Die with the process that started this one."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)
 
 
 def known(name: str) -> Any:

@@ -13,7 +13,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +24,7 @@ from typing import Any
 import torch
 
 from benchmarks import postgres, study_toy
-from benchmarks.faults.warm import until
+from benchmarks.faults.warm import Program, until
 from iqa import images, tracking
 from studies import search
 
@@ -40,7 +39,7 @@ PATIENCE = 900  # seconds for a study to end
 
 @dataclass(frozen=True)
 class Count:
-    """One fault's outcome: how often it was tried (0: not here), how often nothing was lost, doubled or left running."""
+    """One fault's outcome: how often it was tried (0 = not here), and how often nothing was lost or left running."""
 
     fault: str
     held: int
@@ -48,12 +47,12 @@ class Count:
     note: str = ""
 
 
-class Place:
+class StudyPlace:
     """A folder with a study's database, a tracking store and pictures; starts study commands in it."""
 
     def __init__(self, folder: Path, address: str):
         self.folder, self.address = folder, address
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[Program] = []
         pictures(folder / "photos")
         os.environ |= {
             "IQA_TOY_LOG": str(folder / "toy.jsonl"),
@@ -65,21 +64,17 @@ class Place:
             "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT)))),
         }
 
-    def start(self, trials: int, workers: int = 1) -> "subprocess.Popen[bytes]":
+    def start(self, trials: int, workers: int = 1) -> Program:
         """The study command: again to go on, twice to join."""
         words = [f"--trials={trials}", f"--workers={workers}", f"--study={STUDY}", f"--storage={self.address}"]
         words += ["--preset=smoke", "--epochs=5", "--compute.threads=1", "--pruner=none", f"--grace={GRACE}"]
         command = [sys.executable, "-m", "benchmarks.study_toy", f"--data={self.folder / 'photos'}", *words]
-        with (self.folder / "out.txt").open("a") as out:
-            self.processes.append(subprocess.Popen(command, stdout=out, stderr=out, cwd=self.folder))
+        self.processes.append(Program(command, self.folder / "out.txt", os.environ, self.folder))
         return self.processes[-1]
 
-    def finish(self, process: "subprocess.Popen[bytes]") -> bool:
+    def finish(self, process: Program) -> bool:
         """Whether the command ended well in time."""
-        try:
-            return process.wait(PATIENCE) == 0
-        except subprocess.TimeoutExpired:
-            return False
+        return process.wait(PATIENCE) == 0
 
     def trials(self) -> list[Any]:
         return search.attempts(STUDY, self.address)
@@ -113,13 +108,10 @@ class Place:
     def clear(self) -> None:
         """End what is left."""
         for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
-                process.wait()
+            process.end()
 
 
-def kills(place: Place, count: int, seed: int, trials: int = 24) -> Count:
+def kills(place: StudyPlace, count: int, seed: int, trials: int = 24) -> Count:
     """Four workers; one of them is killed at a random instant, again and again, while the study is going on."""
     draw = random.Random(seed)
     process, done = place.start(trials, workers=4), 0
@@ -137,47 +129,47 @@ def kills(place: Place, count: int, seed: int, trials: int = 24) -> Count:
     return Count("kill", 0 if wrong or few else done, count, few + (wrong or note))
 
 
-def rework(place: Place) -> int:
+def rework(place: StudyPlace) -> int:
     """How many epochs were computed more than once."""
     seen = [(note["ratio"], note["epoch"]) for note in study_toy.notes() if note["stage"] == "finetune"]
     return len(seen) - len(set(seen))
 
 
-def asleep(place: Place) -> Count:
+def asleep(place: StudyPlace) -> Count:
     """A worker is stopped past its time of grace, another one goes on, the first one wakes up."""
     sleeper = place.start(2)
     computed(place, 2)
-    sleeper.send_signal(signal.SIGSTOP)
+    sleeper.signal(signal.SIGSTOP)
     other = place.start(2)
     went_on = until(lambda: any(note["pid"] == other.pid for note in study_toy.notes()), ASLEEP, LOOK)
-    sleeper.send_signal(signal.SIGCONT)
+    sleeper.signal(signal.SIGCONT)
     ended = place.finish(other) and place.finish(sleeper)
     found = verdict("stopped past its grace time and woken", place, 2, ended)
     waited = f"the other worker did nothing in the {ASLEEP} s for which the first was stopped"
     return found if went_on else replace(found, held=0, note=f"{waited}; {found.note}")
 
 
-def last_dies(place: Place) -> Count:
+def last_dies(place: StudyPlace) -> Count:
     """Every worker is killed at once, the one that leads too, and the same command is given again."""
     process = place.start(3, workers=2)
     computed(place, 3)
     for pid in [process.pid, *place.computing()]:
         os.kill(pid, signal.SIGKILL)
-    process.wait()
+    process.wait(PATIENCE)
     return verdict("all workers killed, resumed", place, 3, place.finish(place.start(3)))
 
 
-def two_resume(place: Place) -> Count:
+def two_resume(place: StudyPlace) -> Count:
     """The same command twice at the same moment, after the first was killed."""
     first = place.start(4)
     computed(place, 2)
-    first.kill()
-    first.wait()
+    first.signal(signal.SIGKILL)
+    first.wait(PATIENCE)
     both = [place.start(4), place.start(4)]
     return verdict("two resume at once", place, 4, all([place.finish(process) for process in both]))
 
 
-def away(place: Place, server: postgres.Server, seconds: float) -> Count:
+def away(place: StudyPlace, server: postgres.Server, seconds: float) -> Count:
     """The database is away for a while amid trials."""
     process = place.start(4, workers=2)
     computed(place, 2)
@@ -185,13 +177,13 @@ def away(place: Place, server: postgres.Server, seconds: float) -> Count:
     return verdict(f"database away for {seconds:g} s", place, 4, place.finish(process))
 
 
-def verdict(fault: str, place: Place, trials: int, ended: bool) -> Count:
+def verdict(fault: str, place: StudyPlace, trials: int, ended: bool) -> Count:
     """A fault that happens once."""
     wrong = place.sound(trials) if ended else "a command did not end well"
     return Count(fault, int(not wrong), 1, wrong or f"{rework(place)} epochs done twice")
 
 
-def computed(place: Place, epochs: int) -> None:
+def computed(place: StudyPlace, epochs: int) -> None:
     """Wait until so many epochs were computed."""
     if not until(lambda: len(study_toy.notes()) >= epochs, PATIENCE, LOOK):
         raise TimeoutError("What the fault waits for did not happen.")
@@ -221,7 +213,7 @@ def inject(fault: str, kill: int = 25, seconds: float = 60.0, seed: int = 0) -> 
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         server = stack.enter_context(postgres.Server()) if postgres.installed() else None
-        place = Place(folder, server.address if server else f"sqlite:///{folder}/optuna.db")
+        place = StudyPlace(folder, server.address if server else f"sqlite:///{folder}/optuna.db")
         stack.callback(place.clear)
         if fault == "away":
             return away(place, server, seconds) if server else Count("database away", 0, 0, "no PostgreSQL here")

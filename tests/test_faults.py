@@ -24,7 +24,7 @@ from benchmarks.faults import (
 )
 from benchmarks.faults import trace as traces
 from benchmarks.faults.home import Home
-from benchmarks.faults.running import Kept, Result
+from benchmarks.faults.running import Ledger, Result
 from iqa import checkpoint, config, instants, tracking
 from iqa.experiment import cells
 from iqa.tracking import shipping, store
@@ -131,14 +131,14 @@ def test_each_change_of_an_encoder_says_what_the_error_has_to_name(change):
 
 
 def test_what_was_tried_is_kept_until_the_seed_is_another_one(tmp_path):
-    kept = Kept(Home(tmp_path / "h"), 3)
+    kept = Ledger(Home(tmp_path / "h"), 3)
     kept.add(Result("random", "kill 1", "", "", 1.0))
-    assert Kept(Home(tmp_path / "h"), 3).has("random", "kill 1")
-    assert not Kept(Home(tmp_path / "h"), 4).results
+    assert Ledger(Home(tmp_path / "h"), 3).has("random", "kill 1")
+    assert not Ledger(Home(tmp_path / "h"), 4).results
 
 
 def test_a_trial_that_breaks_counts_as_a_loss(tmp_path):
-    kept = Kept(Home(tmp_path / "h"), 0)
+    kept = Ledger(Home(tmp_path / "h"), 0)
     kept.add(Result("one", "a", "KeyError('x')", "", 0.0))
     told = row.Row("one", "a fault", "nothing", {"a": lambda: ("", "")})
     assert [one.wrong for one in running.run([told], kept, 1)] == ["KeyError('x')"]
@@ -157,12 +157,12 @@ def lacking():
 
 def test_a_trial_that_this_machine_cannot_make_has_neither_held_nor_lost_and_is_tried_again_next_time(tmp_path):
     told = row.Row("one", "a fault", "nothing", {"a": holding, "b": lacking})
-    kept = Kept(Home(tmp_path / "h"), 0)
+    kept = Ledger(Home(tmp_path / "h"), 0)
     results = list(running.run([told], kept, 1))
     assert str(table.counts([told], results)["one"]) == "1 of 2, 1 not tried"
     assert not table.losses([told], results) and [one.trial for one in table.untried([told], results)] == ["b"]
     assert "NOT TRIED: no PostgreSQL is installed" in table.line(results[-1], 2, 2)
-    assert [one.trial for one in Kept(Home(tmp_path / "h"), 0).results] == ["a"]
+    assert [one.trial for one in Ledger(Home(tmp_path / "h"), 0).results] == ["a"]
 
 
 @pytest.mark.parametrize(("flags", "code"), [([], 1), (["--rows=one"], 1), (["--sample"], 0)])

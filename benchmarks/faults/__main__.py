@@ -26,7 +26,7 @@ def main() -> int:
     given = parser.parse_args()
     began = time.monotonic()
     home = Home(running.folder())
-    kept = running.Kept(home, given.seed)
+    kept = running.Ledger(home, given.seed)
     print(f"seed {given.seed}", flush=True)
     oracle.prepare(home)
     every = rows.every(home, given.seed) + (rows.ten_minutes(home) if given.long else [])

@@ -12,13 +12,13 @@ from benchmarks.faults import sabotage
 from benchmarks.faults.home import Home
 from benchmarks.faults.place import PATIENCE, Place
 from benchmarks.faults.row import Outcome
+from entrypoints.command import TRY_AGAIN
 from iqa import checkpoint
 from iqa.randomness import generator
 from iqa.tracking import journal
 
 FILES = (checkpoint.TENSORS, checkpoint.STATE, checkpoint.MANIFEST)
 OLD, NEW = 7, 8  # steps
-TRY_AGAIN = 75  # exit code
 CUTS, FLIPS = 13, 24  # of each file
 WHOLE = ("empty folder", "a file", "another format", "another kind", "another's manifest")
 

@@ -1,7 +1,6 @@
 """A trial's folder: a store of its own, the command in processes that one can kill, and what it left."""
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -32,7 +31,7 @@ class Place:
     def __init__(self, home: Home, name: str, without: str = ""):
         self.home, self.name, self.without = home, name, without
         self.address = ""  # of a tracking server, where one is in use
-        self.children: list[warm.Child] = []
+        self.children: list[warm.Child | warm.Program] = []
 
     def __enter__(self) -> "Place":
         trials = self.home.folder / "trials"
@@ -44,9 +43,7 @@ class Place:
 
     def __exit__(self, *_: Any) -> None:
         for child in self.children:
-            if child.poll() is None:
-                child.wait(0)
-            warm.end(child.pid)
+            child.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
@@ -69,8 +66,9 @@ class Place:
         told = attempt.Attempt(stage, (*self.words(stage), *more), **asked)
         own = self.environment(told.pace if stage == BESIDE else None)  # of its cells, which are no forks of ours
         own |= {"IQA_KILL_AT": told.kill_at} if told.kill_at else {}
-        self.children.append(warm.Child(told.run, self.out, own, self.folder))
-        return self.children[-1]
+        child = warm.Child(told.run, self.out, own, self.folder)
+        self.children.append(child)
+        return child
 
     def finish(self, stage: str, **asked: Any) -> int:
         """The command to its end; its exit code."""
@@ -78,11 +76,14 @@ class Place:
 
     def typed(self, stage: str, more: dict[str, str]) -> int:
         """The command in an interpreter of its own, as a shell starts it; its exit code."""
-        command = [sys.executable, "-m", f"entrypoints.{stage}", *self.words(stage)]
-        with self.out.open("a") as out:
-            return subprocess.call(
-                command, cwd=self.folder, env=self.environment() | more, stdout=out, stderr=out, timeout=PATIENCE
-            )
+        return self.program(["-m", f"entrypoints.{stage}", *self.words(stage)], more).wait(PATIENCE)
+
+    def program(self, words: list[str], more: dict[str, str]) -> warm.Program:
+        """A Python with these words, and more in its environment."""
+        command = [sys.executable, *words]
+        program = warm.Program(command, self.out, self.environment() | more, self.folder)
+        self.children.append(program)
+        return program
 
     def sync(self) -> int:
         """The command that sends what has not arrived; its exit code."""

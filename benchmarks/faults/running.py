@@ -28,7 +28,7 @@ class Result:
     lacks: str = ""
 
 
-class Kept:
+class Ledger:
     """The results so far, one JSON line each; begun anew where the code or the seed is another one."""
 
     def __init__(self, home: Home, seed: int):
@@ -63,7 +63,7 @@ def fingerprint() -> str:
     return hasher.hexdigest()
 
 
-def run(rows: list[Row], kept: Kept, workers: int) -> Iterator[Result]:
+def run(rows: list[Row], kept: Ledger, workers: int) -> Iterator[Result]:
     """Yield each trial's result, those that were kept first."""
     wanted = [(row, trial) for row in rows for trial in row.trials]
     yield from (one for one in kept.results if any((one.row, one.trial) == (row.key, t) for row, t in wanted))

@@ -1,7 +1,6 @@
 """A tracking server for as long as a `with` block, in processes that can be killed and come back with the same data."""
 
 import http.client
-import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,13 +17,14 @@ HOST = "127.0.0.1"
 
 
 class Tracking:
-    """`mlflow server` on a database, with its artifacts beside it. `address` is where it answers."""
+    """`mlflow server` on a database, with its artifacts beside it or elsewhere. `address` is where it answers."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], backend: str = ""):
+    def __init__(self, folder: Path, environment: dict[str, str], backend: str = "", artifacts: str = ""):
         self.folder, self.port = folder, postgres.free_port()
         self.environment = environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self.environment.pop("MLFLOW_TRACKING_URI", None)
         self.backend = backend or f"sqlite:///{folder}/mlflow.db"
+        self.artifacts = artifacts or str(folder / "stored")
         self.address = f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> "Tracking":
@@ -37,24 +37,15 @@ class Tracking:
     def start(self) -> None:
         """Start, and wait until it answers."""
         words = ["server", "--host", HOST, "--port", str(self.port), "--workers", "1"]
-        words += ["--backend-store-uri", self.backend, "--artifacts-destination", str(self.folder / "stored")]
-        with (self.folder / "server.txt").open("a") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", *words],
-                cwd=self.folder,
-                env=self.environment,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-        self.watch = warm.Watch(self.process.pid)
+        words += ["--backend-store-uri", self.backend, "--artifacts-destination", self.artifacts]
+        command = [sys.executable, "-m", "mlflow", *words]
+        self.program = warm.Program(command, self.folder / "server.txt", self.environment, self.folder)
         if not warm.until(lambda: answers(self.port), PATIENCE, 0.1):
             raise RuntimeError(f"The server does not start: {(self.folder / 'server.txt').read_text()[-1000:]}")
 
     def kill(self) -> None:
         """Every process of it, at once."""
-        self.watch.end()
-        self.process.wait()
+        self.program.end()
 
 
 def answers(port: int, path: str = "/health") -> bool:

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -81,30 +80,20 @@ def project(home: Home, name: str, stage: str, seed: int, times: int, without: s
         time.sleep(draw.uniform(0, 0.3))
         began = time.monotonic()
         for _ in range(times):
-            parent.send_signal(signal.SIGTERM)
+            parent.signal(signal.SIGTERM)
             time.sleep(draw.uniform(0, 0.2))
         gone = warm.until(lambda: parent.poll() is not None and not warm.session(parent.pid), 2 * LONGEST, 0.05)
         seconds = time.monotonic() - began
         wrong = [] if started else [f"it did not begin: {place.said()}"]
         wrong += [] if gone and seconds <= LONGEST else [f"something of it was there after {seconds:.1f} s"]
-        _end(parent)
+        parent.end()
         wrong += stated(place, ("KILLED", "FAILED"))
         if not wrong and _mlflow_run(place, stage, given).wait(PATIENCE):
             wrong += [f"the same command failed: {place.said()}"]
         return "; ".join(wrong) or place.wrong(stage), f"{seconds:.1f} s"
 
 
-def _mlflow_run(place: Place, stage: str, given: list[str]) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", stage, "--env-manager", "local", *given]
-    environment = place.environment()
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    with place.out.open("a") as out:
-        return subprocess.Popen(
-            command, cwd=place.folder, env=environment, stdout=out, stderr=out, start_new_session=True
-        )
-
-
-def _end(parent: "subprocess.Popen[bytes]") -> None:
-    """Whatever is left of it."""
-    warm.end(parent.pid)
-    parent.wait()
+def _mlflow_run(place: Place, stage: str, given: list[str]) -> warm.Program:
+    words = ["-m", "mlflow", "run", str(ROOT), "-e", stage, "--env-manager", "local", *given]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{place.environment()['PATH']}"
+    return place.program(words, {"PATH": path})

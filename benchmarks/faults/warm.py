@@ -1,13 +1,14 @@
-"""Processes forked from one that has imported everything: seconds of imports are paid once, not for each trial."""
+"""Processes that end with this one: forked from it when it has imported everything, or other programs."""
 
 import ctypes
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Child:
-    """A process of its own session, forked from this one. Its output goes to a file."""
+    """A process of its own session, forked from this one: imports are paid once. Its output goes to a file."""
 
     def __init__(self, work: Callable[[], int | None], out: Path, environment: Mapping[str, str], folder: Path):
         sys.stdout.flush()
@@ -52,6 +53,43 @@ class Child:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def end(self) -> None:
+        """It, and whatever it has started."""
+        self.wait(0)
+        end(self.pid)
+
+
+class Program:
+    """Another program, in a session of its own, of which nothing goes on without this process. Its output in a file."""
+
+    def __init__(self, command: Sequence[str], out: Path, environment: Mapping[str, str], folder: Path):
+        with out.open("ab") as written:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": written, "stderr": written}
+            self._process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **streams)
+        self.pid = self._process.pid
+        self._watch = Watch(self.pid)
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it lives."""
+        return self._process.poll()
+
+    def wait(self, patience: float) -> int:
+        """Its exit code; one that is not gone in time is killed, with whatever it has started: -9."""
+        try:
+            return self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.end()
+            return self._process.returncode
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it alone, if it is still there."""
+        self._process.send_signal(number)
+
+    def end(self) -> None:
+        """It, and whatever it has started; again is harmless."""
+        self._watch.end()
+        self._process.wait()
+
 
 def _live(work: Callable[[], int | None], out: Path, environment: Mapping[str, str], folder: Path) -> None:
     """What the child does, to its end."""
@@ -79,9 +117,10 @@ def _live(work: Callable[[], int | None], out: Path, environment: Mapping[str, s
         os._exit(code)
 
 
-def follow() -> None:
-    """Die with the process that forked this one, however it dies: nothing of a killed harness goes on."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def follow(number: int = signal.SIGKILL) -> None:
+    """On Linux, get this signal when the process that forked this one dies: nothing of a killed harness goes on."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def answered(
