@@ -103,8 +103,8 @@ def stopped(home: Home, seed: int) -> list[Row]:
 def away(home: Home, seed: int) -> list[Row]:
     """The tracking store."""
     short, minutes = (
-        {f"{what} {n:g} s": (STAGES[at % 2], what, n) for n in seconds for at, what in enumerate(outages.AWAY)}
-        for seconds in ((10.0,), (60.0, 120.0))
+        {f"{what} {n:g} s": (STAGES[at % 2], what, n) for n in seconds for at, what in enumerate(stores)}
+        for seconds, stores in (((10.0,), (*outages.AWAY, outages.S3)), ((60.0, 120.0), outages.AWAY))
     )
     fault = "tracking server killed, its database stopped, its artifact store answering 503"
     expected = "exit code 0; no point lost, none doubled"
@@ -112,7 +112,7 @@ def away(home: Home, seed: int) -> list[Row]:
     cells = {f"after {n} cells": (n, 10.0) for n in (1, 3)}
     late = f"exit code 75, everything kept; `sync`: {EQUAL}"
     return [
-        every_of("away", f"{fault}: for 10 s", expected, outages.away, home, short),
+        every_of("away", f"{fault}, its S3 server killed: for 10 s", expected, outages.away, home, short),
         every_of("away-long", f"{fault}: for 60 s and 2 min", slow, outages.away, home, minutes),
         every_of("between", "server killed between two cells, for 10 s", expected, outages.between, home, cells),
         every_of("no-start", "server gone at the start", "an error within 10 s", outages.at_start, home, EACH),
