@@ -9,7 +9,7 @@ import torch
 from benchmarks.faults import warm
 from benchmarks.faults.attempt import Attempt
 from benchmarks.faults.home import Home
-from benchmarks.faults.place import PATIENCE, WORDS, Place
+from benchmarks.faults.place import EARLY, MOST_EPOCHS, PATIENCE, WORDS, Place
 from iqa import checkpoint
 from iqa.experiment import code
 
@@ -32,6 +32,8 @@ def undisturbed(home: Home, stage: str) -> None:
         if code:
             raise RuntimeError(f"The undisturbed {stage} ends with {code}: {place.said()}")
         passed = [(note.name, note.time - child.began) for note in place.notes()]
+        if stage == EARLY and sum(name == "epoch-end" for name, _ in passed) == MOST_EPOCHS:
+            raise RuntimeError("The undisturbed training that is to stop early does not.")
         found, size = place.trace(), largest(place.folder)
         if stage == "pretrain":
             shutil.copytree(place.run_folder() / "encoder", home.folder / "encoder", dirs_exist_ok=True)

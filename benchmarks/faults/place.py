@@ -16,12 +16,15 @@ PRETRAIN = (*COMMON, "--degrade.crop=32", "--levels=3", "--families=jpeg,brightn
 FINETUNE = (*COMMON, "--crops.size=32", "--crops.grid=1")
 CROPS = ("--degrade.crop=32", "--finetune.crops.size=32", "--evaluate.crops.size=32")
 EXPERIMENT = (*COMMON, "--experiment=toy.yaml", *CROPS)
-BESIDE = "main at_once=2"
+BESIDE, BFLOAT16, EARLY = "main at_once=2", "pretrain precision=bfloat16", "finetune patience=1"
+MOST_EPOCHS = 6  # of the training that stops early
 WORDS = {  # the entry point and what is special about it; the checkpoint interval is one step
     "pretrain": PRETRAIN,
     "finetune": (*FINETUNE, "--epochs=3"),
     "main": (*EXPERIMENT, "--at_once=1", "--epochs=1"),
     BESIDE: (*EXPERIMENT, "--at_once=2", "--epochs=2"),
+    BFLOAT16: (*PRETRAIN, "--compute.precision=bfloat16"),
+    EARLY: (*FINETUNE, f"--epochs={MOST_EPOCHS}", "--optim.patience=1", "--head_lr=1e-12"),  # nothing gets better
 }
 
 

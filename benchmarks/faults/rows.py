@@ -18,7 +18,7 @@ from benchmarks.faults import (
     workers,
 )
 from benchmarks.faults.home import Home
-from benchmarks.faults.place import BESIDE
+from benchmarks.faults.place import BESIDE, BFLOAT16, EARLY
 from benchmarks.faults.row import Outcome, Row, trials
 
 STAGES = ("pretrain", "finetune")
@@ -79,6 +79,10 @@ def killed(home: Home, seed: int) -> list[Row]:
     again = "SIGKILL, and the record of what was sent is lost"
     rows.append(Row("position", again, EQUAL, trials(kills.position_lost, home, **lost)))
     rows.append(Row("five", "five SIGKILLs in one run", more, trials(kills.at_random, home, **five)))
+    others = {f"kill {n} in {stage}": (stage, seed) for n in range(3) for stage in (BFLOAT16, EARLY)}
+    ends = {f"{EARLY} at {instant}": (EARLY, instant) for instant in ("epoch-end:2", "best-metric:1")}
+    tried = trials(kills.at_random, home, **others) | trials(kills.at_instant, home, **ends)
+    rows.append(Row("others", "SIGKILL in bfloat16, and of a training that stops early", more, tried))
     two = {f"two cells {n}": (seed,) for n in range(4)}
     fault = "SIGKILL of an experiment amid two cells that it has computed side by side"
     return [*rows, every_of("beside", fault, more, beside.experiment_killed, home, two)]
