@@ -80,6 +80,29 @@ def test_work_that_asks_nobody_is_broken_off_and_work_that_asks_is_not():
     assert (done.stdout, done.stderr) == (f"told\n143 Stopped by SIGTERM, {said}\n", "")
 
 
+PARENT_GOES = """
+import multiprocessing, os, signal, time
+from iqa.tracking import handle_signals, leave_with_parent, signals
+
+def child():
+    signals.GRACE, signals.ORPHANED = 50, 0.2
+    handle_signals()
+    leave_with_parent()
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+multiprocessing.get_context("fork").Process(target=child).start()
+time.sleep(60)
+"""
+
+
+def test_a_process_whose_parent_is_gone_is_broken_off_sooner():
+    with subprocess.Popen([sys.executable, "-c", PARENT_GOES], stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
+        assert parent.stdout is not None and parent.stdout.readline().strip().isdigit()
+        parent.kill()
+        parent.communicate(timeout=20)  # its child has the other end of this pipe, for as long as it lives
+
+
 FOLLOWS = """
 import os, signal, time
 from iqa.tracking import follow, handle_signals, signals, stop_if_asked, stop_requested

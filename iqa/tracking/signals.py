@@ -14,11 +14,12 @@ from types import FrameType
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 GRACE = 4.0  # seconds until whatever asks nobody whether it should stop is broken off; a cluster waits ten or more
+ORPHANED = 2.0  # the same where the parent is gone: nobody waits, and 5 s later nothing is left
 
 _asked = 0
 _began = time.monotonic()
 _until = math.inf
-_follows = False
+_follows = _orphaned = False
 
 
 class Stopped(Exception):
@@ -55,7 +56,9 @@ def leave_with_parent() -> None:
         return
 
     def watch() -> None:
+        global _orphaned
         wait([parent.sentinel])
+        _orphaned = True
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
@@ -95,7 +98,7 @@ def _ask(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGINT and _asked == signal.SIGINT:
         raise KeyboardInterrupt
     if not _asked and not _follows:
-        signal.setitimer(signal.ITIMER_REAL, GRACE)
+        signal.setitimer(signal.ITIMER_REAL, ORPHANED if _orphaned else GRACE)
     _asked = number
 
 
