@@ -272,3 +272,13 @@ def test_the_rater_ceiling_stands_beside_the_share_of_it_that_is_attained(store)
 
 def test_a_set_without_votes_has_no_ceiling_and_that_is_said(store):
     assert "sample does not tell its raters' votes" in plain(ceiling.ceiling(store.evidence()).parts)
+
+
+def test_runs_are_named_in_the_same_order_whichever_began_first(store):
+    def named() -> list[str]:
+        (table,) = (block for block in provenance.runs_table(store.evidence()).blocks if block.name == "runs")
+        return [plain(row[0]) for row in table.rows]
+
+    before = named()
+    store.rows = [replace(row, start=2 * 1_790_000_000_000 - row.start) for row in store.rows]
+    assert named() == before and len(before) > 10

@@ -5,6 +5,7 @@ import json
 from iqa import config
 from iqa.report.document import Block, Code, Paragraph, Section, Table, Text, say
 from iqa.report.evidence import Evidence, Row
+from iqa.report.ordering import newest_first
 from iqa.report.setup import ENVIRONMENT, NAMED, field_value
 
 COMMANDS = (  # a command or flag of the original experiment → ours, and why it differs
@@ -137,7 +138,7 @@ def _notices(evidence: Evidence) -> tuple[Section, ...]:
 
 def _environment(evidence: Evidence) -> tuple[Block, ...]:
     """Interpreter and packages of the newest run, whole."""
-    for row in reversed(evidence.ranked):
+    for row in newest_first(evidence.ranked):
         try:
             text = evidence.fetch(row.run_id, ENVIRONMENT).read_text(encoding="utf-8")
         except (OSError, ValueError):

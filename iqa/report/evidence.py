@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from iqa.report import ordering
 from iqa.report.document import Atom, Cell, Missing, Number, Text, Undefined
 from iqa.report.predictions import Predictions, read_predictions
 from iqa.tracking import metric_name
@@ -103,9 +104,8 @@ class Evidence:
 
     @cached_property
     def ranked(self) -> list[Row]:
-        """The experiment's own from the oldest to the newest, in an order that does not depend on the store's."""
-        own = [row for row in self.rows if row.tags.get("stage") != "study"]
-        return sorted(own, key=lambda row: (row.start or 0, row.run_id))
+        """The experiment's own by stage, arm, seed and fold, those of one place from the oldest to the newest."""
+        return ordering.ranked((row for row in self.rows if row.tags.get("stage") != "study"), self.arms)
 
     @cached_property
     def _by_id(self) -> dict[str, Row]:

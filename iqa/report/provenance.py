@@ -26,7 +26,7 @@ def notes(evidence: Evidence) -> Section:
 
 
 def runs_table(evidence: Evidence) -> Section:
-    """Every run of the experiment, the oldest first."""
+    """Every run of the experiment."""
     rows = tuple(_run(evidence, row) for row in evidence.ranked)
     caption = say("Every run, each linked to its page in the tracking store.")
     table = Table(

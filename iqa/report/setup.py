@@ -246,7 +246,8 @@ def _period(rows: Sequence[Row]) -> str:
     """When the runs started, first and last, in UTC: the runs' own clock, never now."""
     from datetime import UTC, datetime
 
-    days = [datetime.fromtimestamp(row.start / 1000, UTC).strftime("%Y-%m-%d") for row in rows if row.start]
+    starts = sorted(row.start for row in rows if row.start)
+    days = [datetime.fromtimestamp(start / 1000, UTC).strftime("%Y-%m-%d") for start in starts]
     if not days:
         return "none yet"
     return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
