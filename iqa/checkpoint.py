@@ -5,6 +5,7 @@ reference where a tensor stood) and manifest.json (format, kind, size and SHA-25
 """
 
 import ctypes
+import errno
 import hashlib
 import json
 import logging
@@ -176,11 +177,10 @@ def _write_files(folder: Path, tensors: dict[str, Tensor], state: bytes, kind: s
     try:
         save_file(tensors, folder / TENSORS)
     except SafetensorError as error:  # its I/O errors are no OSErrors
-        raise OSError(str(error)) from error
+        raise OSError(errno.EIO, str(error)) from error
     instants.reached("amid-write")
     (folder / STATE).write_bytes(state)
-    files = {name: _described(folder / name) for name in (TENSORS, STATE)}
-    manifest = {"format": FORMAT, "kind": kind, "files": files}
+    manifest = {"format": FORMAT, "kind": kind, "files": {name: _described(folder / name) for name in (TENSORS, STATE)}}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     for name in (TENSORS, STATE, MANIFEST, "."):
         disk.settle(folder / name)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a disk that takes no more
+REFUSING = (*FULL, errno.EACCES, errno.EPERM, errno.EIO)  # or lets nobody at it
 
 
 class CacheError(ValueError):
@@ -59,6 +60,17 @@ def unwritten(path: Path, error: OSError) -> str:
     nearest = next(place for place in (path, *path.parents) if place.exists())
     free = shutil.disk_usage(nearest).free
     return f"{path} cannot be written ({error.strerror or error}; {free:,} bytes are free there)"
+
+
+def refuses(error: BaseException | None) -> bool:
+    """Whether an error is, or comes from, a disk that does not take what is written or may not be used: no fault of the
+    work that met it, which goes on where there is room.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in REFUSING:
+            return True
+        error = error.__cause__
+    return False
 
 
 def cache_folder() -> Path:

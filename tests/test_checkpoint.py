@@ -350,7 +350,7 @@ def test_a_manifest_that_vouches_for_a_pickle_does_not_get_it_loaded(tmp_path):
 LIMITED = """
 import resource, sys, torch
 from pathlib import Path
-from iqa import checkpoint
+from iqa import checkpoint, disk
 folder = Path(sys.argv[1])
 checkpoint.save(folder, 1, {"w": torch.zeros(1000)})
 for limit in 100, 5_000, 399_000, 400_000:
@@ -358,7 +358,7 @@ for limit in 100, 5_000, 399_000, 400_000:
     try:
         checkpoint.save(folder, 2, {"w": torch.zeros(100_000)})
     except checkpoint.CheckpointError as error:
-        print(error)
+        print(error, disk.refuses(error))
     print(*[path.name for path in folder.iterdir()], checkpoint.latest(folder)[0])
 """
 
@@ -368,6 +368,7 @@ def test_a_full_disk_leaves_the_last_one_and_no_rubbish(tmp_path):
     lines = done.stdout.splitlines()
     assert lines[1::2] == ["step-000000001 1"] * 4
     assert all("bytes are free" in sentence and "step-000000002" in sentence for sentence in lines[0::2])
+    assert all(sentence.endswith("True") for sentence in lines[0::2])  # known to be the disk's fault
 
 
 def test_a_read_only_place_is_one_sentence(tmp_path):

@@ -1,5 +1,6 @@
 """Files whole or not at all, the sentence about one that was refused, and the folder of caches."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,25 @@ def test_a_file_s_digest_is_that_of_its_bytes(tmp_path):
     assert (
         disk.file_digest(tmp_path / "a").startswith("ba7816bf8f01cfea") and len(disk.file_digest(tmp_path / "a")) == 64
     )
+
+
+def raised(error, cause=None):
+    try:
+        raise error from cause
+    except type(error) as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    ("error", "whose"),
+    [
+        (OSError(errno.ENOSPC, "no space"), True),
+        (PermissionError(errno.EACCES, "not allowed"), True),
+        (raised(ValueError("a cache"), raised(ValueError("a file"), OSError(errno.EROFS, "read-only"))), True),
+        (FileNotFoundError(errno.ENOENT, "not there"), False),
+        (raised(ValueError("damaged"), KeyError("manifest")), False),
+        (ValueError("epochs = -1"), False),
+    ],
+)
+def test_what_a_disk_refuses_is_told_from_what_work_does_wrong(error, whose):
+    assert disk.refuses(error) == whose
