@@ -2,13 +2,14 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from tracking_toy import another_user_s
+from tracking_toy import another_user_s, arrived
 
 from iqa import tracking
 from iqa.tracking import adoption, lock, shipping, stale, store
@@ -150,3 +151,20 @@ def test_another_user_s_run_is_left_to_them_and_stops_no_command(mode, monkeypat
     with opened("another") as run:
         pass
     assert run.finished and tracking.row(theirs).status == "RUNNING"
+
+
+def test_a_run_shows_life_by_its_journal_by_its_heartbeat_and_before_both_by_its_folder(monkeypatch):
+    folder, hour = tracking.runs_folder() / "one", time.time() - 3600
+    folder.mkdir(parents=True)
+    assert tracking.silence(folder) < 60
+    os.utime(folder, (hour, hour))
+    assert tracking.silence(folder) > 3000
+    with opened("one") as run:
+        arrived(lambda: "iqa.heartbeat" in tracking.row(run.run_id).tags)
+        os.utime(folder / "journal.jsonl", (hour, hour))
+        assert tracking.silence(folder) < 60
+        monkeypatch.setenv("IQA_OFFLINE", "true")  # the journal alone is asked
+        assert tracking.silence(folder) > 3000
+        run.metrics({"loss": 1.0}, 1)
+        assert tracking.silence(folder) < 60
+        monkeypatch.delenv("IQA_OFFLINE")

@@ -5,7 +5,18 @@ publishing, telling and searched (the parent run, and what the report is told), 
 """
 
 from iqa.experiment import planning
-from iqa.experiment.cells import Cell, Result, cell, compute, finished, identities, opened, records
+from iqa.experiment.cells import (
+    Cell,
+    Result,
+    cell,
+    compute,
+    finished,
+    identities,
+    opened,
+    records,
+    silence,
+    unsent,
+)
 from iqa.experiment.declaration import misnamed
 from iqa.experiment.hands import FAULTS
 from iqa.experiment.matrix import Arm, Experiment, Plan, by_stage, plan, read, read_seeds
@@ -41,5 +52,7 @@ __all__ = [
     "rewrite",
     "run",
     "searched",
+    "silence",
     "unfilled",
+    "unsent",
 ]

@@ -180,6 +180,11 @@ def attempts(cell: Cell) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name), reverse=True)
 
 
+def silence(cell: Cell) -> float:
+    """Seconds since the newest attempt at a cell last showed life."""
+    return tracking.silence(attempts(cell)[0])
+
+
 def write_config(run: Any, cell: Cell) -> None:
     """The resolved config as an artifact. Raises ValueError where the folder's run was begun with another."""
     file = run.folder / "config.json"

@@ -40,7 +40,7 @@ from iqa.tracking.signals import (
 )
 from iqa.tracking.silent import Silent
 from iqa.tracking.snapshot import Snapshot
-from iqa.tracking.stale import reap
+from iqa.tracking.stale import reap, silence
 from iqa.tracking.store import StoreError, file_of, offline, reach, shown, troubles
 from iqa.tracking.syncing import Unshipped, copied, gone, sync, sync_all, sync_patiently, unsent
 from iqa.tracking.table import table_url
@@ -88,6 +88,7 @@ __all__ = [
     "run_folders",
     "runs_folder",
     "shown",
+    "silence",
     "stand_in",
     "stop_after",
     "stop_if_asked",
