@@ -6,6 +6,7 @@ that whoever holds it sees no half-made claim but those of the dead.
 """
 
 import contextlib
+import logging
 import os
 import socket
 import warnings
@@ -21,12 +22,16 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from . import choices
-from .database import Database, held, patiently
+from .database import Database, patiently
 from .order import Order, Suggestion
+from .turns import Occupied, held
 
 DEATHS = 10  # workers that one trial may take with it without having reported anything new
 FAILURES = 3  # trials that fail before the first one succeeds: then it is not the values' fault
 FINAL = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+HURRY = 3.0  # seconds that a worker which leaves waits to give its trial back: ten are left until a cluster kills
+
+logger = logging.getLogger("iqa")
 
 
 @dataclass(eq=False)
@@ -69,7 +74,10 @@ class Desk:
 
     def claim(self) -> Claim | None:
         """The next trial, its values drawn; None where all are taken."""
-        return patiently(self._claim)
+        try:
+            return patiently(self._claim)
+        except UpdateFinishedTrialError:  # stopped for so long amid it that another worker has put it in order
+            return None
 
     def _claim(self) -> Claim | None:
         with self._alone() as trials:
@@ -123,21 +131,24 @@ class Desk:
         """Give a trial back, unfinished: the next worker goes on with it at once, and it does not count as a death."""
 
         def ask() -> None:
-            with self._alone() as trials:
+            with self._alone(HURRY) as trials:
                 if self.state(claim) == TrialState.RUNNING:
                     claim.trial.set_user_attr("stopped", True)
                     self._fail(trials[claim.trial.number])
 
-        patiently(ask)
+        try:
+            patiently(ask)
+        except Occupied as error:
+            logger.warning("Trial %d is not given back, and is done again after a while: %s", claim.first, error)
 
     def state(self, claim: Claim) -> TrialState:
         """RUNNING while the trial is this worker's and goes on."""
         return patiently(lambda: self.database.storage.get_trial(claim.trial._trial_id)).state
 
     @contextmanager
-    def _alone(self) -> Iterator[list[FrozenTrial]]:
-        """Hold the study's lock; every attempt, after what the dead left is put in order."""
-        with held(self.database.lock(f"study {self.study.study_name}")), warnings.catch_warnings():
+    def _alone(self, patience: float | None = None) -> Iterator[list[FrozenTrial]]:
+        """Hold the study's lock; every attempt, after what the dead left is put in order. For patience see `held`."""
+        with held(self.database.turn(self.study.study_name), patience), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
             warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")  # ours beats without optimize
             self._mend()
