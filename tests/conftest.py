@@ -52,6 +52,20 @@ def home(database, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(name="toys")
+def study_of_toys(home, photos, monkeypatch):
+    """The study command with stages that take no time, everything of it in an empty folder."""
+    from benchmarks import study_toy
+    from entrypoints import study
+    from iqa.experiment import cells
+
+    monkeypatch.setattr(cells, "stage_of", study_toy.STAGES.__getitem__)
+    monkeypatch.setenv(study_toy.LOG, str(home / "toy.jsonl"))
+    monkeypatch.setenv("OPTUNA_STORAGE", f"sqlite:///{home}/optuna.db")
+    words = ["--preset=smoke", "--epochs=4", "--compute.threads=1", f"--data={photos}"]
+    return lambda *more: study.main([*words, *more])
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory):
     """A folder with a small randomly initialised model of open_clip, as open_clip itself would keep one."""

@@ -10,39 +10,14 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import optuna
 import pytest
 import yaml
+from study_left import kept, runs
 
 from benchmarks import study_toy
-from entrypoints import study
 from iqa import config, experiment, tracking
 from iqa.experiment import cells
 from iqa.tracking import signals
 from studies import search
 from studies.search import attempt, claims, crew, order, summary
-
-WORDS = ["--preset=smoke", "--epochs=4", "--compute.threads=1"]
-
-
-@pytest.fixture
-def toys(home, photos, monkeypatch):
-    """The study command with stages that take no time, everything of it in an empty folder."""
-    monkeypatch.setattr(cells, "stage_of", study_toy.STAGES.__getitem__)
-    monkeypatch.setenv(study_toy.LOG, str(home / "toy.jsonl"))
-    monkeypatch.setenv("OPTUNA_STORAGE", f"sqlite:///{home}/optuna.db")
-
-    def run(*words):
-        return study.main([*WORDS, f"--data={photos}", *words])
-
-    return run
-
-
-def runs(stage):
-    """The runs of a stage, oldest first."""
-    return [row for row in reversed(tracking.rows()) if row.tags["stage"] == stage]
-
-
-def kept(home, name="encoder_lr_ratio-smoke"):
-    """The study as Optuna has it."""
-    return optuna.load_study(study_name=name, storage=f"sqlite:///{home}/optuna.db")
 
 
 @pytest.mark.parametrize("name", search.names())

@@ -9,7 +9,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.tracking import MlflowClient
-from tracking_toy import arrived, folder_with_a_file, opened, stored
+from tracking_toy import Outage, arrived, folder_with_a_file, opened, stored
 
 from iqa import disk, tracking
 from iqa.tracking import run as run_module
@@ -23,21 +23,6 @@ ROOT = Path(__file__).parent.parent
 def quick(home, monkeypatch):
     """A working directory and an experiment of its own, and no pauses."""
     monkeypatch.setattr(shipping, "RHYTHM", 0.02)
-
-
-class Outage:
-    """The database gone, and a folder in its place: nothing can open that as one."""
-
-    def __init__(self, database):
-        self.database, self.away = database, database.with_suffix(".away")
-
-    def __enter__(self):
-        self.database.rename(self.away)
-        self.database.mkdir()
-
-    def __exit__(self, *_):
-        self.database.rmdir()
-        self.away.rename(self.database)
 
 
 def test_an_outage_amid_a_run_stops_nothing_and_loses_and_doubles_nothing(tmp_path, database, caplog, monkeypatch):

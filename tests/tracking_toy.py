@@ -24,6 +24,21 @@ def arrived(condition, seconds=10.0):
         time.sleep(0.02)
 
 
+class Outage:
+    """The database gone, and a folder in its place: nothing can open that as one."""
+
+    def __init__(self, database):
+        self.database, self.away = database, database.with_suffix(".away")
+
+    def __enter__(self):
+        self.database.rename(self.away)
+        self.database.mkdir()
+
+    def __exit__(self, *_):
+        self.database.rmdir()
+        self.away.rename(self.database)
+
+
 def folder_with_a_file(run_folder):
     folder = run_folder / "model"
     folder.mkdir()

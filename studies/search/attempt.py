@@ -1,8 +1,9 @@
 """One trial: a run with its values and validation curves, and what it reports to the study."""
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from iqa import tracking
@@ -22,18 +23,16 @@ class Report:
     value: float
 
 
-def attempt(
-    order: Order, claim: Claim, parent: str, take: Callable[[str], bool], patience: float
-) -> Iterator[Report | None]:
+def attempt(steps: Steps, folder: Path) -> Iterator[Report | None]:
     """Compute a trial: a Report a validated epoch and a final one, None in between; closing it prunes the trial.
 
-    The value is the mean, over seeds and folds, of the best epoch's validation SRCC. For take and patience see Steps.
+    The value is the mean, over seeds and folds, of the best epoch's validation SRCC. folder: see Desk.
     """
-    with ExitStack() as stack:
-        run = opened(stack, order, claim, parent)
+    order, claim = steps.order, steps.claim
+    with arriving(), ExitStack() as stack:
+        run = opened(stack, order, claim, steps.parent, folder)
         claim.opened(run.run_id)
         try:
-            steps = Steps(order, claim, parent, take, patience)
             finished: list[float] = []
             for at, member in enumerate(order.members):
                 label = f"/{member.label}" if len(order.members) > 1 else ""
@@ -48,7 +47,16 @@ def attempt(
             raise
 
 
-def opened(stack: ExitStack, order: Order, claim: Claim, parent: str) -> tracking.Run:
+@contextmanager
+def arriving() -> Iterator[None]:
+    """A run that ends within, and of which the store lacks some since it is away, is sent before this is left."""
+    try:
+        yield
+    except tracking.Unshipped as late:
+        tracking.sync_patiently(late.folder)
+
+
+def opened(stack: ExitStack, order: Order, claim: Claim, parent: str, folder: Path) -> tracking.Run:
     """The trial's run: the one of its first attempt if that lies here and nobody holds it, else a new one."""
     values = {f"{stage}.{name}": value for stage, told in claim.suggestion.items() for name, value in told.items()}
     tags = {"stage": "trial", "study": order.study, "trial": str(claim.trial.number), "preset": order.preset}
@@ -56,11 +64,10 @@ def opened(stack: ExitStack, order: Order, claim: Claim, parent: str) -> trackin
         tags["arm"] = order.arm
     first, own = f"trial-{claim.first:04d}", f"trial-{claim.first:04d}-{claim.trial.number:04d}"
     about: dict[str, Any] = {"name": f"trial {claim.first}", "params": values, "tags": tags, "parent": parent}
-    where = tracking.runs_folder() / f"study-{order.study}"
     try:
-        return stack.enter_context(tracking.open_run("trial", where / first, reopen=True, **about))
+        return stack.enter_context(tracking.open_run("trial", folder / first, reopen=True, **about))
     except tracking.Busy:  # a worker that was stopped past its time still holds it
-        return stack.enter_context(tracking.open_run("trial", where / own, reopen=True, **about))
+        return stack.enter_context(tracking.open_run("trial", folder / own, reopen=True, **about))
 
 
 def reports(

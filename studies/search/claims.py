@@ -21,6 +21,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
+from iqa import tracking
+
 from . import choices
 from .database import Database, patiently
 from .order import Order, Suggestion
@@ -29,6 +31,7 @@ from .turns import Occupied, held
 DEATHS = 10  # workers that one trial may take with it without having reported anything new
 FAILURES = 3  # trials that fail before the first one succeeds: then it is not the values' fault
 FINAL = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+WORD = "word"  # the attribute of a study with a random word of its own
 HURRY = 3.0  # seconds that a worker which leaves waits to give its trial back: ten are left until a cluster kills
 
 logger = logging.getLogger("iqa")
@@ -55,6 +58,15 @@ class Desk:
     def __init__(self, database: Database, study: optuna.Study, order: Order):
         self.database, self.study, self.order = database, study, order
         self.space = order.space
+
+    def folder(self) -> Path:
+        """Where the runs of the study and of its trials have their folders on this machine.
+
+        A study that is made anew under the same name has another word, and so never goes on with the old one's runs.
+        One that an earlier version made has none, and keeps its folder.
+        """
+        word = patiently(lambda: self.study.user_attrs).get(WORD, "")
+        return tracking.runs_folder() / "-".join(filter(None, ("study", self.order.study, word)))
 
     def trials(self) -> list[FrozenTrial]:
         """Every attempt."""

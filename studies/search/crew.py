@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 from iqa import experiment, machine, tracking
@@ -17,7 +16,7 @@ from .claims import Desk
 from .database import patiently
 from .opening import confirm, opened
 from .order import Order
-from .worker import Say, work
+from .worker import Say, Worker
 
 LOOK = 1.0  # seconds between two looks: at the workers, or for the parent run that another process opens
 DEATHS = 5  # of each worker, one after the other without a finished trial: then something kills them all
@@ -58,7 +57,7 @@ def direct(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
     order, study = desk.order, desk.study
     confirm(desk)
     name, declared = f"study {order.study}", order.declared()
-    folder = parent_folder(order.study, declared)
+    folder = desk.folder() / parent_folder(declared)
     known = study.user_attrs.get(RUN, "")
     if known:
         tracking.adopt(folder, known, "study", name)
@@ -79,10 +78,10 @@ def direct(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
     patiently(lambda: study.set_user_attr(PUBLISHED, len(desk.trials())))
 
 
-def parent_folder(study: str, declared: dict[str, Any]) -> Path:
+def parent_folder(declared: dict[str, Any]) -> str:
     """Where the parent run's journal lies: a study that was begun anew with another meaning has another."""
     meaning = hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:8]
-    return tracking.runs_folder() / f"study-{study}" / f"parent-{meaning}"
+    return f"parent-{meaning}"
 
 
 def inherit(desk: Desk, launch: Launch, say: Say) -> None:
@@ -113,7 +112,7 @@ def begun(desk: Desk) -> bool:
 def labour(desk: Desk, parent: str, workers: int, launch: Launch, say: Say, tick: Callable[[], None]) -> None:
     """Compute the trials here, in this process or in several."""
     if workers == 1:
-        work(desk, parent, say, tick)
+        Worker(desk, parent, say, tick).work()
     else:
         supervise(desk, workers, launch, say, tick)
 

@@ -1,6 +1,7 @@
 """A study by its name: made, or gone on with as it was declared."""
 
 import logging
+import uuid
 from contextlib import closing
 
 import optuna
@@ -9,7 +10,7 @@ from optuna.trial import FrozenTrial
 from iqa import tracking
 
 from . import choices
-from .claims import Desk, again
+from .claims import WORD, Desk, again
 from .database import Database, exists, patiently
 from .order import Order, differences, drawn
 from .turns import held
@@ -31,6 +32,7 @@ def opened(order: Order, address: str, grace: int) -> Desk:
         if lines:
             study = anew(order, database, lines)
         if lines or kept is None:
+            study.set_user_attr(WORD, uuid.uuid4().hex[:8])  # first: who is declared without is older
             study.set_user_attr(DECLARED, declared)
         if order.sampler == "grid":
             laid(study, order)

@@ -22,8 +22,8 @@ Records = Generator[Record | None, None, str]  # None: still at it, nothing to r
 class Steps:
     """What computes the steps of one trial.
 
-    take(cell key): whether this trial may compute that cell now. patience: seconds to wait for a run folder that a
-    process holds which computes no trial of this study: stopped, or an experiment.
+    take(cell key): whether this trial may compute that cell now. patience: seconds without a sign of life after which a
+    process that holds a cell's folder, and computes no trial of this study, is waited for no more: it is stopped.
     """
 
     order: Order
@@ -46,20 +46,21 @@ class Steps:
         return tracking.row(run_id).metrics[BEST]
 
     def settled(self, cell: Cell) -> Records:
-        """Reuse a cell's finished run, else compute it, or wait for the trial that does."""
-        pause, busy_since = GLANCES[0], None
+        """Reuse a cell's finished run, else compute it, or wait for whoever does, or for the store to have it."""
+        pause, fresh = GLANCES[0], False
         while True:
             ours = self.take(cell.key)  # first, so that nobody finishes it between the two questions
             found = experiment.finished(cell)
             if found is not None:
                 yield from replayed(found.run_id)
                 return found.run_id
-            if ours:
-                late = busy_since is not None and time.monotonic() - busy_since > self.patience
-                try:
-                    return (yield from self.computed(cell, fresh=late))
-                except tracking.Busy:
-                    busy_since = busy_since or time.monotonic()
+            try:
+                if ours and experiment.unsent(cell) is None:
+                    return (yield from self.computed(cell, fresh))
+            except tracking.Busy:
+                fresh = experiment.silence(cell) > self.patience
+            except tracking.Unshipped as late:
+                tracking.sync_patiently(late.folder)
             yield None
             tracking.stop_if_asked()
             time.sleep(pause)

@@ -5,20 +5,22 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from iqa import experiment, tracking
+from iqa import disk, experiment, tracking
 
 from .attempt import Report, attempt
 from .claims import Claim, Desk
 from .database import TROUBLES, DatabaseAway, cause, patiently
+from .steps import Steps
 
 IDLE = 1.0  # seconds between two looks at a study whose last trials others compute
-OURS = (tracking.StoreError, tracking.Busy, tracking.JournalError, DatabaseAway)  # no fault of the trial's values
+OURS = (tracking.StoreError, tracking.Busy, tracking.JournalError)  # no fault of the trial's values
 
 logger = logging.getLogger("iqa")
 Say = Callable[[str], None]
@@ -54,65 +56,78 @@ class Heartbeat:
         database.storage.remove_session()
 
 
-def work(desk: Desk, parent: str, say: Say, tick: Callable[[], None]) -> None:
-    """Compute trials until as many as were asked for are over; `tick` is called after each, and while waiting."""
-    while not desk.done():
-        tracking.stop_if_asked()
-        claim = desk.claim()
-        if claim is None:
-            time.sleep(IDLE)  # the last ones are others': stay, should their workers die
+@dataclass(frozen=True)
+class Worker:
+    """What computes trials below a study's parent run. tick: called after each report, and while others compute."""
+
+    desk: Desk
+    parent: str
+    say: Say
+    tick: Callable[[], None]
+
+    def work(self) -> None:
+        """Compute trials until as many as were asked for are over."""
+        while not self.desk.done():
+            tracking.stop_if_asked()
+            claim = self.desk.claim()
+            if claim is None:
+                time.sleep(IDLE)  # the last ones are others': stay, should their workers die
+            else:
+                self.compute(claim)
+            self.tick()
+
+    def compute(self, claim: Claim) -> None:
+        """Compute a trial and tell how it ended; give it back if this worker has to leave."""
+        desk, say = self.desk, self.say
+        say(f"trial {claim.first}: {spelled(claim.trial.params)}")
+        try:
+            with Heartbeat(desk, claim) as heart:
+                state, value = self.followed(claim, heart)
+            counted = desk.tell(claim, state, value if state == TrialState.COMPLETE else None)
+        except UpdateFinishedTrialError:
+            counted = False
+        except DatabaseAway:  # for ten minutes it took no word, and would not take that the trial is given back
+            raise
+        except experiment.FAULTS as error:
+            if isinstance(error, OURS) or disk.refuses(error):
+                desk.release(claim)
+                raise
+            logger.error("trial %d failed: %s", claim.first, error)
+            desk.tell(claim, TrialState.FAIL, why=str(error) or type(error).__name__)
+            return
+        except BaseException:
+            desk.release(claim)
+            raise
+        if counted:
+            say(f"trial {claim.first}: {state.name.lower()}, validation SRCC {value:.4f}")
         else:
-            compute(desk, claim, parent, say)
-        tick()
+            say(f"trial {claim.first} went to another worker while this one was silent: what it computed is not used")
 
+    def followed(self, claim: Claim, heart: Heartbeat) -> tuple[TrialState, float]:
+        """(COMPLETE or PRUNED, value). Raises UpdateFinishedTrialError if another worker has taken the trial over."""
+        desk, order, value = self.desk, self.desk.order, float("nan")
 
-def compute(desk: Desk, claim: Claim, parent: str, say: Say) -> None:
-    """Compute a trial and tell how it ended; give it back if this worker has to leave."""
-    say(f"trial {claim.first}: {spelled(claim.trial.params)}")
-    try:
-        with Heartbeat(desk, claim) as heart:
-            state, value = followed(desk, claim, parent, heart, say)
-        counted = desk.tell(claim, state, value if state == TrialState.COMPLETE else None)
-    except UpdateFinishedTrialError:
-        counted = False
-    except OURS:
-        desk.release(claim)
-        raise
-    except experiment.FAULTS as error:
-        logger.error("trial %d failed: %s", claim.first, error)
-        desk.tell(claim, TrialState.FAIL, why=str(error) or type(error).__name__)
-        return
-    except BaseException:
-        desk.release(claim)
-        raise
-    if counted:
-        say(f"trial {claim.first}: {state.name.lower()}, validation SRCC {value:.4f}")
-    else:
-        say(f"trial {claim.first} went to another worker while this one was silent: what it computed does not count")
+        def take(cell: str) -> bool:
+            return desk.take(claim, cell)
 
-
-def followed(desk: Desk, claim: Claim, parent: str, heart: Heartbeat, say: Say) -> tuple[TrialState, float]:
-    """(COMPLETE or PRUNED, value). Raises UpdateFinishedTrialError if another worker has taken the trial over."""
-    order, trial, value = desk.order, claim.trial, float("nan")
-
-    def take(cell: str) -> bool:
-        return desk.take(claim, cell)
-
-    with closing(attempt(order, claim, parent, take, desk.database.grace)) as reports:
-        for report in reports:
-            if report is not None:
-                value = report.value
-                if report.step not in claim.reports:
-                    told(claim, report)
-                    say(f"trial {claim.first}  {report.step}/{order.epochs}  validation SRCC so far {value:.4f}")
-            last = report is not None and report.step >= order.epochs
-            if heart.lost or (last and desk.state(claim) != TrialState.RUNNING):
-                claim.ending = "taken over"
-                raise UpdateFinishedTrialError
-            if report is not None and not last and patiently(trial.should_prune):
-                claim.ending = "pruned"
-                return TrialState.PRUNED, value
-    return TrialState.COMPLETE, value
+        steps = Steps(order, claim, self.parent, take, desk.database.grace)
+        with closing(attempt(steps, desk.folder())) as reports:
+            for report in reports:
+                if report is not None:
+                    value = report.value
+                    if report.step not in claim.reports:
+                        told(claim, report)
+                        so_far = f"validation SRCC so far {value:.4f}"
+                        self.say(f"trial {claim.first}  {report.step}/{order.epochs}  {so_far}")
+                self.tick()
+                last = report is not None and report.step >= order.epochs
+                if heart.lost or (last and desk.state(claim) != TrialState.RUNNING):
+                    claim.ending = "taken over"
+                    raise UpdateFinishedTrialError
+                if report is not None and not last and patiently(claim.trial.should_prune):
+                    claim.ending = "pruned"
+                    return TrialState.PRUNED, value
+        return TrialState.COMPLETE, value
 
 
 def told(claim: Claim, report: Report) -> None:
