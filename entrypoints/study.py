@@ -1,7 +1,6 @@
 """mlflow run . -e study -P name=encoder_lr_ratio: an Optuna study, its trials as nested runs. The objective is a
 validation SRCC, never a test set. The same command elsewhere joins, with the same storage."""
 
-import multiprocessing
 import os
 import sys
 from typing import Any
@@ -44,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         if given.action == "best":
             search.best(order, address, grace, print)
         elif given.action in ("", "search"):
-            search.run(order, address, grace, command.whole("workers", given.workers, 1), launcher(words), print)
+            search.run(order, address, grace, command.whole("workers", given.workers, 1), command.ended, print)
         else:
             raise ValueError(f"action = '{given.action}': give search or best.")
 
@@ -75,23 +74,6 @@ def ordered(given: Any, rest: dict[str, str], said: str) -> Any:
 def storage(given: Any) -> str:
     """Where studies are kept: the flag, the environment, or a file in the working directory."""
     return given.storage or os.environ.get("OPTUNA_STORAGE") or "sqlite:///optuna.db"
-
-
-def launcher(words: list[str]) -> Any:
-    """What starts the same command with one worker, as a process of its own."""
-    context = multiprocessing.get_context("spawn")
-
-    def launch() -> Any:
-        process = context.Process(target=alone, args=([*words, "--workers=1"],))
-        process.start()
-        return process
-
-    return launch
-
-
-def alone(words: list[str]) -> None:
-    """A worker's whole life."""
-    raise SystemExit(main(words))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import errno
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from iqa import checkpoint, config, disk, experiment, tracking
 from iqa.experiment import cells
 from iqa.tracking import lock, patience, shipping
 from iqa.tracking import run as run_module
-from studies.search import claims, database, steps, worker
+from studies.search import claims, crew, database, steps, worker
 
 
 def refused(place):
@@ -154,6 +155,21 @@ def test_a_step_whose_holder_shows_life_is_waited_for_and_one_whose_holder_is_st
     assert {Path(note["folder"]).name for note in study_toy.notes()} == {attempt}
 
 
+def test_a_finished_study_ends_what_its_workers_left_running_and_nobody_else_s_runs(toys, home):
+    assert toys("--trials=1") == 0
+    (parent,) = runs("study")
+
+    def begun(name, above=None, **more):
+        tags = {"study": NAME, **more}
+        return tracking.open_run("finetune", Path("runs") / name, name=name, params={}, tags=tags, parent=above)
+
+    adopted, left = begun("adopted", parent.run_id, experiment="demo"), begun("left", parent.run_id)
+    with begun("other") as other, adopted, left:
+        assert toys("--trials=1") == 0
+        status = [tracking.row(run.run_id).status for run in (other, adopted, left)]
+    assert status == ["RUNNING", "RUNNING", "KILLED"]
+
+
 def test_a_study_that_is_made_anew_under_its_name_has_runs_of_its_own(toys, home):
     assert toys("--trials=1") == 0
     (home / "optuna.db").unlink()
@@ -168,3 +184,32 @@ def test_a_study_of_an_earlier_version_goes_on_in_its_folder(toys, home, monkeyp
     kept(home).set_user_attr(claims.WORD, "")
     assert toys("--trials=2") == 0
     assert len(runs("study")) == 1 and [path.name for path in Path("runs").glob("study-*")] == [f"study-{NAME}"]
+
+
+def test_who_waits_for_a_leader_that_ends_before_its_run_is_open_says_so_once_and_leads(
+    toys, home, monkeypatch, capsys
+):
+    monkeypatch.setattr(crew, "LOOK", 0.01)
+    looks = []
+    with closing(database.Database(f"sqlite:///{home}/optuna.db", 60, claims.again)) as place:
+        lead = place.lock(f"lead {NAME}")
+        assert lead.take()
+
+        def begun(desk):
+            looks.append(desk)
+            if len(looks) == 3:
+                lead.leave()
+            return False
+
+        monkeypatch.setattr(crew, "begun", begun)
+        assert toys("--trials=1") == 0 and states(home) == ["COMPLETE"]
+    assert len(looks) == 3 and capsys.readouterr().out.count("waiting for the process that leads the study") == 1
+
+
+def test_who_finds_the_study_s_run_held_by_a_leader_that_lost_its_lock_joins_it(toys, home, capsys):
+    assert toys("--trials=1") == 0
+    (parent,) = Path("runs").glob("study-*/parent-*")
+    with tracking.held(parent) as ours:
+        assert ours and toys("--trials=2", "--pruner=none") == 0
+    said = capsys.readouterr().out
+    assert states(home) == ["COMPLETE"] * 2 and "shown by the process that leads it" in said and "joining" in said

@@ -11,14 +11,16 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from study_left import NAME
 
 from benchmarks import postgres, study_toy
 from benchmarks.faults.warm import until
 from iqa import tracking
-from iqa.tracking import patience
-from studies.search import claims, database
-from studies.search.database import Database, held
+from iqa.tracking import patience, signals
+from studies.search import claims, database, turns
+from studies.search.database import Database
 from studies.search.order import Order
+from studies.search.turns import held
 
 ROOT = Path(__file__).parent.parent
 WORDS = ["--preset=smoke", "--epochs=4", "--compute.threads=1", "--pruner=none", "--grace=4"]
@@ -47,13 +49,27 @@ def toy(home, photos, monkeypatch):
             process.wait()
 
 
-def trials(name="encoder_lr_ratio-smoke"):
+def trials(name=NAME):
     with closing(Database(os.environ["OPTUNA_STORAGE"], 60, claims.again)) as database:
         return optuna.load_study(study_name=name, storage=database.storage).trials
 
 
 def epochs(pid=None):
     return [note for note in study_toy.notes() if note["stage"] == "finetune" and pid in (None, note["pid"])]
+
+
+def workers():
+    """The processes that computed an epoch."""
+    return {note["pid"] for note in epochs()}
+
+
+def free(name):
+    """Whether nobody holds a lock of the database."""
+    with closing(Database(os.environ["OPTUNA_STORAGE"], 60, claims.again)) as database:
+        lock = database.lock(name)
+        taken = lock.take()
+        lock.leave()
+        return taken
 
 
 def statuses():
@@ -160,6 +176,24 @@ def test_a_trial_given_back_is_the_next_one_to_be_given_out_with_what_it_reporte
     assert not desk.tell(first, TrialState.COMPLETE, 0.9) and desk.tell(again, TrialState.COMPLETE, 0.5)
 
 
+def test_a_worker_that_is_asked_to_stop_gives_its_trial_back_though_another_one_claims_at_that_moment(
+    desk, monkeypatch
+):
+    claim, answers, take = desk.claim(), [False, False], turns.FileTurn.take
+    monkeypatch.setattr(turns.FileTurn, "take", lambda turn: answers.pop() if answers else take(turn))
+    monkeypatch.setattr(signals, "_asked", signal.SIGTERM)
+    desk.release(claim)
+    assert [trial.state.name for trial in desk.study.trials] == ["FAIL", "WAITING"]
+
+
+def test_a_lock_that_stays_with_another_process_keeps_nobody_from_leaving(desk, monkeypatch, caplog):
+    claim = desk.claim()
+    monkeypatch.setattr(claims, "HURRY", 0.1)
+    with held(desk.database.turn("x")):
+        desk.release(claim)
+    assert "Trial 0 is not given back" in caplog.text and desk.state(claim) == TrialState.RUNNING
+
+
 def test_a_step_belongs_to_one_living_trial_and_to_the_next_when_that_is_over(desk):
     first, second = desk.claim(), desk.claim()
     assert desk.take(first, "cell") and desk.take(first, "cell") and not desk.take(second, "cell")
@@ -202,16 +236,6 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for(monkeypatch, caplog)
     assert database.patiently(ask) == "here" and "database fails, and is waited for: gone" in caplog.text
 
 
-def test_one_at_a_time_holds_a_lock_and_another_name_is_another_lock(tmp_path):
-    with closing(Database(f"sqlite:///{tmp_path}/optuna.db", 60, claims.again)) as place:
-        with held(place.lock("a/b")):
-            assert not place.lock("a/b").take()
-            other = place.lock("c")
-            assert other.take()
-            other.leave()
-        assert place.lock("a/b").take()
-
-
 @pytest.fixture(scope="module")
 def server():
     """A PostgreSQL that can be stopped and started again; None where it is not installed."""
@@ -231,36 +255,21 @@ def storage(server, toy, monkeypatch):
 
 
 @pytest.mark.processes
-def test_the_locks_of_a_postgresql_end_with_their_session(server):
-    if server is None:
-        pytest.skip("no PostgreSQL server here")
-    place = Database(server.address, 60, claims.again)
-    first, second = place.lock("a"), place.lock("a")
-    assert first.take() and not second.take()
-    first.leave()
-    assert second.take()
-    server.restart()
-    third = place.lock("a")
-    assert third.take()
-    second.leave()
-    third.leave()
-    place.close()
-
-
-@pytest.mark.processes
 def test_workers_make_exactly_the_trials_asked_for_through_a_kill_and_an_outage(toy, storage, home):
     (home / "toy.yaml").write_text(
         "title: Toy\npreset: smoke\nseeds: [0]\narms:\n  pretrained: {title: P, pretrain: {families: jpeg}}\n"
     )
-    process = toy("--trials=5", "--workers=2", "--arm=pretrained", "--experiment=toy.yaml", "--grace=30")
-    assert until(lambda: len({note["pid"] for note in epochs()}) >= 2, 100)
+    process = toy("--trials=10", "--workers=2", "--arm=pretrained", "--experiment=toy.yaml", "--grace=30")
+    assert until(lambda: len(workers()) == 2, 100)
     os.kill(epochs()[-1]["pid"], signal.SIGKILL)
     if storage is not None:
         storage.restart(pause=1)
+        assert until(lambda: not free(f"lead {NAME}"), 20)  # its leader's again
     assert process.wait(110) == 0, (home / "out-0.txt").read_text()
+    assert len(workers()) == 3  # the one in the killed one's place too
     found = trials()
-    assert sorted(trial.state.name for trial in found) == ["COMPLETE"] * 5 + ["FAIL"]
-    assert len(claims.latest(found)) == 5 and statuses() == {"FINISHED"}
+    assert sorted(trial.state.name for trial in found) == ["COMPLETE"] * 10 + ["FAIL"]
+    assert len(claims.latest(found)) == 10 and statuses() == {"FINISHED"}
     assert len([note for note in study_toy.notes() if note["stage"] == "pretrain"]) == 1
     stages = [row.tags["stage"] for row in tracking.rows()]
-    assert (stages.count("study"), stages.count("trial"), stages.count("pretrain")) == (1, 5, 1)
+    assert (stages.count("study"), stages.count("trial"), stages.count("pretrain")) == (1, 10, 1)

@@ -2,63 +2,94 @@
 
 import hashlib
 import json
-import multiprocessing
-import signal
 import time
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
-from typing import Any
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
-from iqa import experiment, machine, tracking
+from iqa import experiment, tracking
 
 from . import summary
 from .claims import Desk
 from .database import patiently
 from .opening import confirm, opened
 from .order import Order
+from .team import Ended, launcher, supervise
+from .turns import Turn
 from .worker import Say, Worker
 
-LOOK = 1.0  # seconds between two looks: at the workers, or for the parent run that another process opens
-DEATHS = 5  # of each worker, one after the other without a finished trial: then something kills them all
+LOOK = 1.0  # seconds between two looks for the parent run that another process opens
 RUN, PUBLISHED = "run", "published"  # attributes of a study: its parent run; how many attempts that shows
 
-Launch = Callable[[], BaseProcess]
+Labour = Callable[[str, Callable[[], None]], None]  # computes trials below a parent run, and calls the other meanwhile
 
 
-def run(order: Order, address: str, grace: int, workers: int, launch: Launch, say: Say) -> float:
+def run(order: Order, address: str, grace: int, workers: int, ended: Ended, say: Say) -> float:
     """Search until order.trials trials are over, going on where the study of this name stopped, beside whoever else
     works on it; returns the best validation value.
 
-    grace: seconds of silence after which a worker counts as dead. launch: starts one more worker, the same command in
-    a process of its own. Raises ValueError for bad input, before anything is written.
+    grace: seconds of silence after which a worker counts as dead. ended: see Ended. Raises ValueError for bad input,
+    before anything is written.
     """
     order.check()
-    tracking.leave_with_parent()
     desk = opened(order, address, grace)
     lead = desk.database.lock(f"lead {order.study}")
-    leading = patiently(lead.take)
+    computed = partial(labour, desk, workers, ended, say)
     try:
-        if leading:
-            direct(desk, workers, launch, say)
-        else:
-            join(desk, workers, launch, say)
-            if multiprocessing.parent_process() is None and not published(desk) and patiently(lead.take):
-                leading = True
-                inherit(desk, launch, say)
+        if not led(desk, lead, computed, say):
+            join(desk, computed, say)
+            if not published(desk) and patiently(lead.take):  # who led is gone
+                direct(desk, lead, computed, say)
         return told(desk, say)
     finally:
-        if leading:
-            lead.leave()
+        lead.leave()
         desk.database.close()
 
 
-def direct(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
-    """Open the parent run, or the one of who led before, have the trials computed, and show the study there."""
-    order, study = desk.order, desk.study
+def led(desk: Desk, lead: Turn, computed: Labour, say: Say) -> bool:
+    """Lead the study to its end if nobody else does; False as soon as there is another one's parent run to join."""
+    waits = False
+    while not (patiently(lead.take) and direct(desk, lead, computed, say)):
+        if begun(desk):
+            return False
+        if not waits:
+            say(f"waiting for the process that leads the study {desk.order.study} to open its run")
+        waits = True
+        tracking.stop_if_asked()
+        time.sleep(LOOK)
+    return True
+
+
+def direct(desk: Desk, lead: Turn, computed: Labour, say: Say) -> bool:
+    """Open the parent run, or the one of who led before, have the trials computed, and show the study there.
+
+    False, and the lead given back, if another process has that run: an outage of the database took the lead from it.
+    """
     confirm(desk)
-    name, declared = f"study {order.study}", order.declared()
-    folder = desk.folder() / parent_folder(declared)
-    known = study.user_attrs.get(RUN, "")
+    with ExitStack() as stack:
+        try:
+            parent = stack.enter_context(parent_run(desk))
+        except tracking.Busy as held:
+            lead.leave()
+            say(f"the study is shown by the process that leads it: {held}")
+            return False
+        patiently(lambda: desk.study.set_user_attr(RUN, parent.run_id))
+        computed(parent.run_id, partial(show, desk, lead, parent))
+        for row in left_behind(parent, desk.order.study):
+            tracking.abandon(row.run_id, "Its worker is gone; another one went on with the trial.")
+        shown = experiment.REPORTS / f"study-{desk.order.study}"
+        summary.publish(parent, desk, shown)
+        say(f"plots and table: {shown}, and in the run {tracking.url(parent.run_id)}")
+    patiently(lambda: desk.study.set_user_attr(PUBLISHED, len(desk.trials())))
+    return True
+
+
+def parent_run(desk: Desk) -> tracking.Run:
+    """The study's run, to be opened. Raises Busy if another process has it."""
+    order, declared = desk.order, desk.order.declared()
+    name, folder = f"study {order.study}", parent_folder(desk)
+    known = patiently(lambda: desk.study.user_attrs).get(RUN, "")
     if known:
         tracking.adopt(folder, known, "study", name)
     tags = {"stage": "study", "study": order.study, "preset": order.preset, "iqa.command": order.command}
@@ -66,41 +97,36 @@ def direct(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
         tags["arm"] = order.arm
     params = declared["settings"] | {f"space.{one}": text for one, text in declared["space"].items()}
     params |= {"sampler": order.sampler, "pruner": order.pruner}
-    with tracking.open_run("study", folder, name=name, params=params, tags=tags, reopen=True) as parent:
-        patiently(lambda: study.set_user_attr(RUN, parent.run_id))
-        labour(desk, parent.run_id, workers, launch, say, lambda: summary.progress(parent, desk.trials()))
-        for row in tracking.rows(status="RUNNING", tags={"study": order.study}):
-            if row.run_id != parent.run_id:
-                tracking.abandon(row.run_id, "Its worker is gone; another one went on with the trial.")
-        shown = experiment.REPORTS / f"study-{order.study}"
-        summary.publish(parent, desk, shown)
-        say(f"plots and table: {shown}, and in the run {tracking.url(parent.run_id)}")
-    patiently(lambda: study.set_user_attr(PUBLISHED, len(desk.trials())))
+    return tracking.open_run("study", folder, name=name, params=params, tags=tags, reopen=True)
 
 
-def parent_folder(declared: dict[str, Any]) -> str:
+def parent_folder(desk: Desk) -> Path:
     """Where the parent run's journal lies: a study that was begun anew with another meaning has another."""
-    meaning = hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:8]
-    return f"parent-{meaning}"
+    meaning = hashlib.sha256(json.dumps(desk.order.declared(), sort_keys=True).encode()).hexdigest()[:8]
+    return desk.folder() / f"parent-{meaning}"
 
 
-def inherit(desk: Desk, launch: Launch, say: Say) -> None:
-    """Show a study whose leader is gone; a leader that lost its lock in an outage is not, and does it itself."""
-    try:
-        direct(desk, 1, launch, say)
-    except tracking.Busy as held:
-        say(f"the study is shown by the process that leads it: {held}")
+def show(desk: Desk, lead: Turn, parent: tracking.Run) -> None:
+    """The study as it is now, in its parent run; the lead is taken again where an outage of the database ended it."""
+    patiently(lead.keep)
+    summary.progress(parent, desk.trials())
 
 
-def join(desk: Desk, workers: int, launch: Launch, say: Say) -> None:
+def left_behind(parent: tracking.Run, study: str) -> list[tracking.RunRow]:
+    """The runs below a finished study's that show as running although every trial is over.
+
+    A step that an experiment goes on with has that one's tag, and is its own.
+    """
+    running = tracking.rows(status="RUNNING", tags={"study": study})
+    return [row for row in running if row.parent == parent.run_id and "experiment" not in row.tags]
+
+
+def join(desk: Desk, computed: Labour, say: Say) -> None:
     """Compute trials for a study that another process leads."""
-    while not begun(desk):
-        tracking.stop_if_asked()
-        time.sleep(LOOK)
-    parent = desk.study.user_attrs[RUN]
+    parent = patiently(lambda: desk.study.user_attrs)[RUN]
     tracking.stand_in(parent, "study", f"study {desk.order.study} (joined)")
     say(f"joining the study {desk.order.study}, run {parent}")
-    labour(desk, parent, workers, launch, say, lambda: None)
+    computed(parent, lambda: None)
 
 
 def begun(desk: Desk) -> bool:
@@ -109,40 +135,12 @@ def begun(desk: Desk) -> bool:
     return RUN in patiently(lambda: desk.study.user_attrs)
 
 
-def labour(desk: Desk, parent: str, workers: int, launch: Launch, say: Say, tick: Callable[[], None]) -> None:
+def labour(desk: Desk, workers: int, ended: Ended, say: Say, parent: str, tick: Callable[[], None]) -> None:
     """Compute the trials here, in this process or in several."""
-    if workers == 1:
+    if workers == 1 or desk.done():
         Worker(desk, parent, say, tick).work()
     else:
-        supervise(desk, workers, launch, say, tick)
-
-
-def supervise(desk: Desk, workers: int, launch: Launch, say: Say, tick: Callable[[], None]) -> None:
-    """Keep so many workers going until the study is done; they stop when this process does."""
-    machine.share_cores(workers)
-    team = [launch() for _ in range(workers)]
-    deaths, over = 0, -1
-    try:
-        while team:
-            tracking.stop_if_asked()
-            tick()
-            finished = sum(trial.state.is_finished() for trial in desk.trials())
-            deaths, over = (0, finished) if finished > over else (deaths, over)
-            gone = [one for one in team if not one.is_alive()]
-            team = [one for one in team if one not in gone]
-            for ending in [one.exitcode or 0 for one in gone if (one.exitcode or 0) < 0]:
-                deaths += 1
-                if deaths <= DEATHS * workers:
-                    say(f"a worker was killed by {signal.Signals(-ending).name}: another one starts")
-                    team.append(launch())
-            time.sleep(LOOK)
-    finally:
-        for member in team:
-            member.terminate()
-        for member in team:
-            member.join()
-    if not desk.done():
-        raise ValueError("The workers have left before the study was done; what they say of it stands above.")
+        supervise(desk, workers, launcher(desk, parent, ended, say), say, tick)
 
 
 def published(desk: Desk) -> bool:
