@@ -33,7 +33,7 @@ FIELDS = {  # what each kind of entry cannot be without
     "tags": ("values",),
     "dataset": ("name", "digest"),
     "artifact": ("path", "to"),
-    "model": ("name", "path", "code"),
+    "model": ("name", "path"),
     "candidate": ("model", "srcc"),
     "model_metrics": ("model", "digest", "step", "rows"),
     "end": ("status",),

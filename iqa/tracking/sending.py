@@ -108,7 +108,10 @@ class Sender:
         for entry in batch:
             self.models[entry["name"]] = model = self._model_id(entry)
             folder = self.folder / entry["path"]
-            serving.upload(model, folder, self.folder / entry["code"])
+            if "code" in entry:
+                serving.upload(model, folder, self.folder / entry["code"])
+            else:  # a journal that an earlier version wrote
+                store.client().log_model_artifacts(model, str(folder))
             store.client().finalize_logged_model(model, "READY")
             store.client().set_tag(self.run, "iqa.model", model)
 
