@@ -233,5 +233,6 @@ def test_every_target_of_the_makefile_that_people_are_told_of_exists():
     for target in ("demo", "test", "processes", "lint", "lock", "venv"):
         assert re.search(rf"^{target}:", text, re.MULTILINE), target
     called = [f"make {target}" for target in ("lint", "test", "processes", "faults-sample")]
-    assert (ROOT / ".ci/run").read_text("utf-8").splitlines()[-4:] == called
+    lines = (ROOT / ".ci/run").read_text("utf-8").splitlines()[-4:]
+    assert [" ".join(line.split()[:2]) for line in lines] == called  # more words are variables
     assert os.access(ROOT / ".ci/run", os.X_OK)
