@@ -1,8 +1,8 @@
 """Compression by the real codecs, Pillow's libjpeg and OpenJPEG, in memory; images are rounded to 8 bits first.
 
 Each function: images (N, 3, H, W) in [0, 1], severities, generators (unused) → (N, L, 3, H, W) in [0, 1]. A batch on
-a GPU makes the way to the CPU and back. One thread a core, which helps a little: Pillow
-holds the interpreter's lock within OpenJPEG, and most of the time within libjpeg.
+a GPU makes the way to the CPU and back. One thread a core, which helps a little: Pillow holds the interpreter's lock
+within OpenJPEG, and most of the time within libjpeg.
 """
 
 import io

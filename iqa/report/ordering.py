@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from iqa import config
+
 if TYPE_CHECKING:
     from iqa.report.evidence import Row
 
-STAGES = ("pretrain", "finetune", "evaluate")
+STAGES = tuple(config.STAGES)
 
 
 def ranked(rows: Iterable["Row"], arms: Sequence[str]) -> list["Row"]:
