@@ -1,6 +1,7 @@
 """Several processes that train one model: shares without repetition, sums over all, the result of one process."""
 
 import itertools
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 from stage_toy import settings
 
+from benchmarks import postgres
 from iqa import batches, datasets, distributed
 from iqa.config import load
 from iqa.stages.state import refuse_batch_statistics
@@ -143,11 +145,26 @@ except distributed.Lost as lost:
 
 @pytest.mark.processes
 def test_two_processes_add_up_to_one_and_a_death_is_noticed(tmp_path):
+    """Without a launcher, which might stop the one that is left before that one has spoken."""
     (tmp_path / "together.py").write_text(TOGETHER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "together.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment())
-    assert "Another process of this training is gone: the same command goes on" in done.stdout, done.stderr
-    assert done.returncode != 0
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(postgres.free_port())}
+    address |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    left, killed = (
+        subprocess.Popen(
+            [sys.executable, "together.py"],
+            cwd=tmp_path,
+            env=environment() | address | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    )
+    said, why = left.communicate()
+    assert "Another process of this training is gone: the same command goes on" in said, why
+    assert left.returncode == distributed.Lost.exit_code
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
 
 
 def environment():
