@@ -62,12 +62,12 @@ NOTICED_BY: dict[str, Loss] = {
     "what a checkpoint presupposes": Loss("(params|tags|history) lacks ", damage.presupposed, ("pretrain", "journal")),
     "whole lines": Loss("sync ended with 0", damage.amid_journal, ("pretrain",)),
     "status": Loss("the store's runs are ", stops.command, ("finetune", SEED, 1)),
-    "parent's death": Loss("something of it was there after", stops.project, ("pretrain", SEED, 1)),
+    "parent's death": Loss(r"there after|\[\('FINISHED'", stops.project, ("pretrain", SEED, 1)),
     "parent's death in a cell": Loss("it left processes behind", beside.experiment_killed, (SEED, 0.5)),
     "remedy for memory": Loss("the store says .*can't allocate memory", troubles.starved, ("pretrain",)),
     "a killed cell's end": Loss(r"the failed cells say \[\]", beside.cell_killed, ()),
     "data of a resumed run": Loss("inputs lacks", kills.at_instant, ("pretrain", "amid-joining:1")),
-    "errors as sentences": Loss("Traceback", disks.read_only, ("pretrain",)),
+    "errors as sentences": Loss("exit code 70: .*raise .*ValueError", disks.read_only, ("pretrain",)),
     "retried trials": Loss("trials complete|not retried exactly once", workers.injected, ("last", SEED)),
 }
 

@@ -65,7 +65,7 @@ class Stack:
             auth = (compose.ROOT / "server/auth.ini").read_text(encoding="utf-8")
             (self.folder / "auth.ini").write_text(self.moved(auth), encoding="utf-8")
             self.inside("db", ["psql", "--quiet", f"--file={compose.ROOT / 'server/databases.sql'}", "postgres"])
-            self.running: dict[str, tuple[subprocess.Popen[bytes], warm.Watch]] = {}
+            self.running: dict[str, warm.Program] = {}
             stack.callback(self._end)
             for name in self.services:
                 self.start(name)
@@ -102,17 +102,8 @@ class Stack:
         """Start a service, or start it again with the same data, and wait until its own health check is content."""
         service = self.services[name]
         if name != "db":
-            with (self.folder / f"{name}.log").open("ab") as out:
-                process = subprocess.Popen(
-                    service.command,
-                    env=service.environment,
-                    cwd=self.folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    start_new_session=True,
-                )
-            self.running[name] = process, warm.Watch(process.pid)
+            out = self.folder / f"{name}.log"
+            self.running[name] = warm.Program(service.command, out, service.environment, self.folder)
         elif not self.db.running():
             self.db.start()
         if not warm.until(lambda: self.well(name) or self._gone(name), PATIENCE, LOOK) or self._gone(name):
@@ -123,9 +114,7 @@ class Stack:
         if name == "db":
             self.db.stop()
             return
-        process, watch = self.running.pop(name)
-        watch.end()
-        process.wait()
+        self.running.pop(name).end()
 
     def well(self, name: str) -> bool:
         """What the service's health check says."""
@@ -174,7 +163,7 @@ class Stack:
         return re.sub(r"(?<=[:=])\d{4,5}\b", lambda found: str(self.ports.get(int(found[0]), found[0])), text)
 
     def _gone(self, name: str) -> bool:
-        return name != "db" and self.running[name][0].poll() is not None
+        return name != "db" and self.running[name].poll() is not None
 
     def _end(self) -> None:
         for name in reversed(list(self.running)):
@@ -206,7 +195,7 @@ def main() -> int:
             print("\n".join(f"export {name}={value}" for name, value in stack.environment().items()))
             print(f"export OPTUNA_STORAGE={stack.studies}")
             print(f"logs in {stack.folder}; Ctrl-C ends everything and keeps nothing", flush=True)
-            while not (ended := [name for name, (process, _) in stack.running.items() if process.poll() is not None]):
+            while not (ended := [name for name, one in stack.running.items() if one.poll() is not None]):
                 time.sleep(1)
             raise RuntimeError(f"The service {ended[0]} has ended by itself: {stack.said(ended[0])}")
     except KeyboardInterrupt:
