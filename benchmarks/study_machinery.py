@@ -6,7 +6,8 @@
 
 cost: stages that take no time (benchmarks.study_toy), so that everything measured is machinery: database, tracking,
 plots; on SQLite and, where it is installed, PostgreSQL. pruning: the same study and sampler, once with the pruner and
-once without, each in an empty place, so that neither reuses what the other computed.
+once without, each in an empty place, so that neither reuses what the other computed. Without further words the rows are
+left under benchmarks/results/performance/.
 """
 
 import argparse
@@ -20,11 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import postgres
+from benchmarks.performance.rows import Row, disturbance, printed, save
 from benchmarks.study_faults import ROOT, pictures
 from studies import search
 
 TRIAL = 30.0  # seconds: what a trial is taken to need
-ALLOWED = 0.05  # of a trial, for the machinery around it
 STUDY, EPOCHS = "measured", 5
 
 
@@ -52,9 +53,8 @@ def seconds(module: str, words: list[str], environment: dict[str, str]) -> float
     return time.monotonic() - began
 
 
-def cost(trials: int) -> bool:
-    """Print seconds a trial and a start on each kind of database; whether all of it stays within ALLOWED."""
-    within = True
+def cost(trials: int) -> Iterator[Row]:
+    """The machinery's share of a trial, on each kind of database that there is."""
     with postgres.Server() if postgres.installed() else nothing() as server:
         kinds = {"SQLite": ""} | ({"PostgreSQL": server.address} if server else {})
         for kind, address in kinds.items():
@@ -68,12 +68,9 @@ def cost(trials: int) -> bool:
                 start = seconds("benchmarks.study_toy", [*words, "--trials=2"], environment)  # finds all of it done
                 whole = seconds("benchmarks.study_toy", [*words, f"--trials={2 + trials}"], environment)
             each = (whole - start) / trials
-            share = (each + start / trials) / TRIAL
-            within = within and share <= ALLOWED
-            print(
-                f"{kind}: {each:.2f} s a trial, {start:.1f} s a start; of {trials} trials of {TRIAL:g} s: {share:.1%}"
-            )
-    return within
+            about = f"{trials} trials of {EPOCHS} epochs: {each:.2f} s each, {start:.1f} s for the start"
+            share = 100 * (each + start / trials) / TRIAL
+            yield Row(f"a study's machinery, of a trial of {TRIAL:g} s, {kind}", share, "≤ 5 %", about)
 
 
 @contextmanager
@@ -82,9 +79,9 @@ def nothing() -> Iterator[None]:
     yield None
 
 
-def pruning(name: str, preset: str, data: str, trials: int, more: list[str]) -> bool:
-    """Print time and best value with and without Hyperband; whether it is as fast and as good as it has to be."""
-    took, best = {}, {}
+def pruning(name: str, preset: str, data: str, trials: int, more: list[str]) -> Iterator[Row]:
+    """Time and best value with Hyperband against those without."""
+    took, best, complete = {}, {}, {}
     for pruner in ("hyperband", "none"):
         with place() as environment:
             words = [f"--name={name}", f"--preset={preset}", f"--trials={trials}", f"--pruner={pruner}"]
@@ -94,18 +91,16 @@ def pruning(name: str, preset: str, data: str, trials: int, more: list[str]) -> 
             found = [
                 one for one in search.attempts(STUDY, environment["OPTUNA_STORAGE"]) if one.state.name == "COMPLETE"
             ]
-            best[pruner] = max(trial.value for trial in found)
-            print(
-                f"{pruner}: {took[pruner]:.0f} s, {len(found)} of {trials} complete, best {best[pruner]:.4f}",
-                flush=True,
-            )
-    ratio, behind = took["hyperband"] / took["none"], best["none"] - best["hyperband"]
-    print(f"Hyperband takes {ratio:.0%} of the time and ends {behind:+.4f} validation SRCC behind the best full trial.")
-    return ratio <= 0.6 and behind <= 0.01
+            best[pruner], complete[pruner] = max(trial.value for trial in found), len(found)
+    about = f"{name}, {preset}, {trials} trials: " + ", ".join(
+        f"{pruner} {took[pruner]:.0f} s, {complete[pruner]} complete, best {best[pruner]:.4f}" for pruner in took
+    )
+    yield Row("trials with Hyperband, time over that of full ones", took["hyperband"] / took["none"], "≤ 0.6", about)
+    yield Row("their best validation SRCC, behind that of full ones", best["none"] - best["hyperband"], "≤ 0.01", about)
 
 
 def main() -> int:
-    """Measure; exit code 1 where a figure is missed."""
+    """Measure, leave the rows of what is not changed by the command line; 0 whatever they are, as in `make bench`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("cost", "pruning"))
     parser.add_argument("--name", default="encoder_lr_ratio")
@@ -113,9 +108,12 @@ def main() -> int:
     parser.add_argument("--data", default="", help="a folder; the preset's own")
     parser.add_argument("--trials", type=int, default=20)
     given, more = parser.parse_known_args()  # what follows goes to the study
-    if given.what == "cost":
-        return int(not cost(given.trials))
-    return int(not pruning(given.name, given.preset, given.data, given.trials, more))
+    asked = (given.name, given.preset, given.data, given.trials, more)
+    with disturbance() as others:
+        found = list(printed(cost(given.trials) if given.what == "cost" else pruning(*asked)))
+    if len(sys.argv) == 2:
+        save(f"study_{given.what}", found, others[0])
+    return 0
 
 
 if __name__ == "__main__":

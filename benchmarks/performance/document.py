@@ -21,6 +21,11 @@ MEASURES = {  # name → what it compares; in the order in which they run
     "finished": "A finished experiment, run again",
     "processes": "Two processes against one",
 }
+OTHERS = {  # commands of their own, which take longer or need what not every machine has
+    "study_cost": "What a study costs beside its trials: `python -m benchmarks.study_machinery cost`",
+    "study_pruning": "What pruning saves: `python -m benchmarks.study_machinery pruning`",
+    "big_store": "A store with many runs: `python -m benchmarks.big_store`",
+}
 QUIET = 0.05  # of the processor: more for other processes, and the page says so
 
 
@@ -31,13 +36,14 @@ def write(file: Path = FILE, folder: Path = rows.FOLDER) -> None:
 
 def tables(folder: Path = rows.FOLDER) -> str:
     """A table for each measure that has rows, and what was missed."""
-    kept = {name: rows.load(name, folder) for name in MEASURES}
+    titles = MEASURES | OTHERS
+    kept = {name: rows.load(name, folder) for name in titles}
     every = [row for found in kept.values() for row in found]
     if not every:
         return "\nNot measured yet: `make bench` writes the tables.\n"
     missed = sum(not row["ok"] for row in every)
     reached = f"\n{len(every) - missed} of {len(every)} figures are reached.\n"
-    return reached + "".join(_section(MEASURES[name], found) for name, found in kept.items() if found)
+    return reached + "".join(_section(titles[name], found) for name, found in kept.items() if found)
 
 
 def _section(title: str, found: list[dict[str, Any]]) -> str:
