@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import optuna
 import pytest
 from study_left import NAME, kept, runs, states
 from tracking_toy import Outage, arrived
@@ -76,6 +77,7 @@ def outage(database, monkeypatch):
     Every patience with a store is as short as can be, but for how long an outage may last.
     """
     monkeypatch.setattr(run_module, "PATIENCE", 0.1)
+    monkeypatch.setattr(run_module, "STOPPED_PATIENCE", 0.1)
     monkeypatch.setattr(shipping, "RHYTHM", 0.02)
     monkeypatch.setattr(shipping, "LONGEST_PAUSE", 0.1)
     monkeypatch.setattr(patience, "PAUSES", (0.05, 0.1))
@@ -108,6 +110,37 @@ def test_a_store_that_is_away_as_a_run_ends_is_waited_for_and_nothing_is_compute
     assert toys("--trials=2", "--pruner=none") == 0 and states(home) == ["COMPLETE"] * 2
     assert len(study_toy.notes()) == 8 and {row.status for row in tracking.rows()} == {"FINISHED"}
     assert [step for step, _ in tracking.history(runs("trial")[0].run_id, "val/srcc")] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("stage", ["finetune", "trial"])
+def test_a_store_that_is_away_as_a_trial_is_pruned_is_waited_for_too(stage, outage, toys, home, monkeypatch):
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number == 0)
+    outage(stage, seconds=1)
+    assert toys("--trials=2") == 0 and states(home) == ["PRUNED", "COMPLETE"]
+    ended = [(row.status, row.tags.get("iqa.reason", "")) for row in [*runs("trial"), *runs("finetune")]]
+    assert sorted(ended) == [("FINISHED", "")] * 2 + [("KILLED", "Its study closed it before its end.")] * 2
+
+
+def test_a_step_that_could_not_be_sent_ends_no_trial_as_if_it_were_complete(outage, toys, home, monkeypatch):
+    outage("finetune", seconds=1)
+    with monkeypatch.context() as first:
+        first.setattr(steps.tracking, "sync_patiently", refusing(tracking.sync_patiently))
+        assert toys("--trials=1") == 75 and states(home) == ["FAIL", "WAITING"]
+    assert toys("--trials=1") == 0 and states(home) == ["FAIL", "COMPLETE"]
+    assert len(study_toy.notes()) == 4
+
+
+def refusing(send):
+    """A store that does not like what it is sent for the first time, and takes it from then on."""
+    asked = []
+
+    def sent(folder):
+        asked.append(folder)
+        if len(asked) == 1:
+            raise tracking.Unshipped(folder, 1, "not now")
+        return send(folder)
+
+    return sent
 
 
 def test_a_step_that_was_done_before_its_store_came_back_is_sent_by_the_same_command(
@@ -145,7 +178,8 @@ def test_a_step_whose_holder_shows_life_is_waited_for_and_one_whose_holder_is_st
     cell = experiment.cell("finetune", told, {})
     folder, began = cells.folder_of(cell), time.monotonic()
     holder = lock.hold(folder)
-    for record in steps.Steps(None, None, None, take=lambda cell: True, patience=0.5).settled(cell):
+    patience = 30 if alive else 0.5
+    for record in steps.Steps(None, None, None, take=lambda cell: True, patience=patience).settled(cell):
         if record is None and alive:
             (folder / "sign").touch()
             (folder / "sign").unlink()

@@ -23,7 +23,7 @@ class Worker:
         return self.exitcode is None
 
     def terminate(self):
-        """It does not matter how."""
+        self.exitcode = -signal.SIGTERM
 
     def join(self):
         """It has ended."""
@@ -39,7 +39,8 @@ def begun(monkeypatch):
         started.append((slot, Worker()))
         return started[-1][1]
 
-    return team.Team(2, launch, say=lambda line: None), started
+    with team.Team(2, launch, say=lambda line: None) as crew:
+        yield crew, started
 
 
 def test_a_worker_that_is_killed_is_replaced_in_its_place_and_one_that_left_is_not(begun):
@@ -50,6 +51,20 @@ def test_a_worker_that_is_killed_is_replaced_in_its_place_and_one_that_left_is_n
     started[0][1].exitcode = 2
     crew.look(0)
     assert list(crew.workers) == [1] and crew.codes == {KILLED, 2} and len(started) == 3
+
+
+def test_where_one_cannot_begin_none_goes_on(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    first = Worker()
+
+    def launch(slot):
+        if slot:
+            raise OSError("no more processes")
+        return first
+
+    with pytest.raises(OSError, match="no more"), team.Team(2, launch, say=lambda line: None):
+        pytest.fail("a team of one")
+    assert not first.is_alive()
 
 
 def test_a_worker_has_the_gpu_of_its_place_and_the_exit_code_of_its_work(monkeypatch):

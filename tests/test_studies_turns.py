@@ -59,14 +59,15 @@ def test_who_waits_says_once_what_for(busy, monkeypatch, caplog):
         assert caplog.text.count("Another process holds the lock 'study x'") == 1
 
 
-def test_who_is_asked_to_stop_waits_for_no_lock_unless_it_is_to_give_something_back(busy, monkeypatch):
+def test_who_is_asked_to_stop_waits_for_no_lock_unless_it_is_to_give_something_back(place, busy, monkeypatch):
     monkeypatch.setattr(signals, "_asked", signal.SIGTERM)
-    turn = busy(0.5)
-    with pytest.raises(tracking.Stopped), held(turn):
-        pass
-    with pytest.raises(turns.Occupied, match="'study x' was not free within 0.1 s"), held(turn, 0.1):
-        pass
-    with held(turn, 5):
+    with held(place.lock("study x")):
+        turn = place.lock("study x")
+        with pytest.raises(tracking.Stopped), held(turn):
+            pass
+        with pytest.raises(turns.Occupied, match="'study x' was not free within 0.1 s"), held(turn, 0.1):
+            pass
+    with held(busy(0.5), 60):
         pass
 
 

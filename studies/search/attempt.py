@@ -29,8 +29,9 @@ def attempt(steps: Steps, folder: Path) -> Iterator[Report | None]:
     The value is the mean, over seeds and folds, of the best epoch's validation SRCC. folder: see Desk.
     """
     order, claim = steps.order, steps.claim
-    with arriving(), ExitStack() as stack:
+    with arriving(folder), ExitStack() as stack:
         run = opened(stack, order, claim, steps.parent, folder)
+        steps.ran.append(run.folder)
         claim.opened(run.run_id)
         try:
             finished: list[float] = []
@@ -48,11 +49,16 @@ def attempt(steps: Steps, folder: Path) -> Iterator[Report | None]:
 
 
 @contextmanager
-def arriving() -> Iterator[None]:
-    """A run that ends within, and of which the store lacks some since it is away, is sent before this is left."""
+def arriving(below: Path) -> Iterator[None]:
+    """A run below this folder that ends within, and of which a store that is away lacks some, is sent before the end.
+
+    Another run's is raised: it ended amid the work, which is not over then.
+    """
     try:
         yield
     except tracking.Unshipped as late:
+        if late.folder.parent != below:
+            raise
         tracking.sync_patiently(late.folder)
 
 

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from iqa import experiment, tracking
 from iqa.experiment import Cell
@@ -24,6 +25,7 @@ class Steps:
 
     take(cell key): whether this trial may compute that cell now. patience: seconds without a sign of life after which a
     process that holds a cell's folder, and computes no trial of this study, is waited for no more: it is stopped.
+    ran: the folders of the runs that the trial has opened.
     """
 
     order: Order
@@ -31,6 +33,7 @@ class Steps:
     parent: str
     take: Callable[[str], bool]
     patience: float
+    ran: list[Path] = field(default_factory=list)
 
     def chain(self, member: Member) -> Generator[Record | None, None, float]:
         """Pretrain, where the trial does, then fine-tune; yields the latter's records, returns its best validation."""
@@ -69,6 +72,7 @@ class Steps:
     def computed(self, cell: Cell, fresh: bool) -> Records:
         """Compute a cell, going on where an interrupted attempt stopped unless it is to be a fresh one."""
         with experiment.opened(cell, parent=self.parent, fresh=fresh) as run:
+            self.ran.append(run.folder)
             with closing(experiment.records(cell, run)) as records:
                 yield from records
             return run.run_id

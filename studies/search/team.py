@@ -38,11 +38,17 @@ class Team:
     def __init__(self, count: int, launch: Launch, say: Say):
         machine.share_cores(count)
         self.launch, self.say, self.limit = launch, say, DEATHS * count
-        self.workers = {slot: launch(slot) for slot in range(count)}
+        self.slots, self.workers = range(count), dict[int, BaseProcess]()
         self.deaths, self.furthest = 0, -1
         self.codes = set[int]()  # with which workers have left
 
     def __enter__(self) -> Self:
+        try:
+            for slot in self.slots:
+                self.workers[slot] = self.launch(slot)
+        except BaseException:  # where the second cannot begin, the first would compute the whole study
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
@@ -104,29 +104,42 @@ class Worker:
             say(f"trial {claim.first} went to another worker while this one was silent: what it computed is not used")
 
     def followed(self, claim: Claim, heart: Heartbeat) -> tuple[TrialState, float]:
-        """(COMPLETE or PRUNED, value). Raises UpdateFinishedTrialError if another worker has taken the trial over."""
-        desk, order, value = self.desk, self.desk.order, float("nan")
+        """(COMPLETE or PRUNED, value), when the store has all of it.
+
+        Raises UpdateFinishedTrialError if another worker has taken the trial over.
+        """
 
         def take(cell: str) -> bool:
-            return desk.take(claim, cell)
+            return self.desk.take(claim, cell)
 
-        steps = Steps(order, claim, self.parent, take, desk.database.grace)
-        with closing(attempt(steps, desk.folder())) as reports:
-            for report in reports:
-                if report is not None:
-                    value = report.value
-                    if report.step not in claim.reports:
-                        told(claim, report)
-                        so_far = f"validation SRCC so far {value:.4f}"
-                        self.say(f"trial {claim.first}  {report.step}/{order.epochs}  {so_far}")
-                self.tick()
-                last = report is not None and report.step >= order.epochs
-                if heart.lost or (last and desk.state(claim) != TrialState.RUNNING):
-                    claim.ending = "taken over"
-                    raise UpdateFinishedTrialError
-                if report is not None and not last and patiently(claim.trial.should_prune):
-                    claim.ending = "pruned"
-                    return TrialState.PRUNED, value
+        steps = Steps(self.desk.order, claim, self.parent, take, self.desk.database.grace)
+        with closing(attempt(steps, self.desk.folder())) as reports:
+            state, value = self.judged(claim, heart, reports)
+        if state == TrialState.PRUNED and not tracking.offline():
+            for (
+                folder
+            ) in steps.ran:  # closed, their runs had no more patience with a store that is away than stopped ones
+                tracking.sync_patiently(folder)
+        return state, value
+
+    def judged(self, claim: Claim, heart: Heartbeat, reports: Iterator[Report | None]) -> tuple[TrialState, float]:
+        """Pass a trial's reports on, until it has ended or is to be pruned."""
+        value = float("nan")
+        for report in reports:
+            if report is not None:
+                value = report.value
+                if report.step not in claim.reports:
+                    told(claim, report)
+                    so_far = f"validation SRCC so far {value:.4f}"
+                    self.say(f"trial {claim.first}  {report.step}/{self.desk.order.epochs}  {so_far}")
+            self.tick()
+            last = report is not None and report.step >= self.desk.order.epochs
+            if heart.lost or (last and self.desk.state(claim) != TrialState.RUNNING):
+                claim.ending = "taken over"
+                raise UpdateFinishedTrialError
+            if report is not None and not last and patiently(claim.trial.should_prune):
+                claim.ending = "pruned"
+                return TrialState.PRUNED, value
         return TrialState.COMPLETE, value
 
 
