@@ -5,6 +5,7 @@ Databases first, artifacts after them: what a dump tells of is then in the tar f
 
 import os
 import subprocess
+import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
@@ -46,6 +47,11 @@ def check(folder: Path) -> None:
     missing = [name for name in SAVE if not (folder / name).is_file()]
     if missing:
         raise ValueError(f"{folder} has no {', '.join(missing)}: give a folder that `make backup` has written.")
+    try:
+        with tarfile.open(folder / "objects.tar", "r:") as archive:
+            archive.getmembers()  # to its end, without reading what is in them
+    except tarfile.ReadError as error:
+        raise ValueError(f"{folder / 'objects.tar'} is cut or no tar file ({error}): give another backup.") from error
 
 
 def restore(folder: Path, inside: Inside) -> None:
@@ -53,7 +59,7 @@ def restore(folder: Path, inside: Inside) -> None:
 
     Each dump becomes a new database, and takes the old one's place when all of them are whole: tables that the server
     has and the dump does not, as a later version's, are gone with it, and a damaged dump changes nothing. Tables of an
-    earlier version are then brought up to date.
+    earlier version are then brought up to date. Given again after a break it begins anew.
     """
     check(folder)
     for name in DATABASES:
@@ -61,8 +67,8 @@ def restore(folder: Path, inside: Inside) -> None:
         with (folder / f"{name}.dump").open("rb") as source:
             inside("db", (*RESTORE, f"--dbname={name}_new"), source, None)
     for name in DATABASES:
-        swap = f"DROP DATABASE {name} WITH (FORCE)", f"ALTER DATABASE {name}_new RENAME TO {name}"
-        inside("db", sql(*swap, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"), None, None)
+        swap = f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"ALTER DATABASE {name}_new RENAME TO {name}"
+        inside("db", sql(f"REVOKE ALL ON DATABASE {name}_new FROM PUBLIC", *swap), None, None)
     with (folder / "objects.tar").open("rb") as source:
         inside("mlflow", (*OBJECTS, "load", BUCKET), source, None)
     inside("mlflow", ("mlflow", "db", "upgrade", compose.address("mlflow")), None, None)

@@ -44,15 +44,22 @@ def test_the_secrets_of_the_file_are_those_without_a_default():
 
 
 def echo(service, words, source, out):
-    """Inside a toy of a service: what was asked is what comes out."""
-    if out is not None:
-        out.write(" ".join((service, *words)).encode())
+    """Inside a toy of a service: what was asked is what comes out, of the objects as the name of one in a tar file."""
+    if out is None:
+        return
+    asked = " ".join((service, *words))
+    if service == "db":
+        out.write(asked.encode())
+    else:
+        with tarfile.open(fileobj=out, mode="w|") as archive:
+            archive.addfile(tarfile.TarInfo(asked))
 
 
 def test_a_backup_is_two_dumps_and_then_the_objects_in_a_folder_of_its_own(tmp_path):
     files = backup.backup(tmp_path / "b", echo)
     assert [file.name for file in files] == ["mlflow.dump", "optuna.dump", "objects.tar"]
-    assert files[0].read_text().startswith("db pg_dump ") and files[2].read_text().startswith("mlflow python ")
+    with tarfile.open(files[2]) as archive:
+        assert files[0].read_text().startswith("db pg_dump ") and archive.getnames()[0].startswith("mlflow python ")
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o700
     with pytest.raises(ValueError, match="is there already"):
         backup.backup(tmp_path / "b", echo)
@@ -76,11 +83,11 @@ def test_only_a_whole_backup_is_put_back_each_file_into_its_service(tmp_path):
         tmp_path / "b",
         lambda service, words, source, out: asked.append((service, words, source.read() if source else b"")),
     )
-    put = [(service, words[-1], content.split()[-1]) for service, words, content in asked if content]
+    put = [(service, words[-1], content) for service, words, content in asked if content]
     assert put == [
-        ("db", "--dbname=mlflow_new", b"mlflow"),
-        ("db", "--dbname=optuna_new", b"optuna"),
-        ("mlflow", "mlflow", b"mlflow"),
+        ("db", "--dbname=mlflow_new", (tmp_path / "b/mlflow.dump").read_bytes()),
+        ("db", "--dbname=optuna_new", (tmp_path / "b/optuna.dump").read_bytes()),
+        ("mlflow", "mlflow", (tmp_path / "b/objects.tar").read_bytes()),
     ]
     assert [words[-1] for _, words, _ in asked[-2:]] == [compose.address("mlflow"), compose.address("dashboard")]
     (tmp_path / "b/objects.tar").unlink()
@@ -100,6 +107,19 @@ def test_a_dump_that_is_damaged_takes_nothing_s_place(tmp_path):
     with pytest.raises(subprocess.CalledProcessError):
         backup.restore(tmp_path / "b", broken)
     assert not [words for words in asked if "DROP DATABASE mlflow " in words or "RENAME" in words]
+
+
+@pytest.mark.parametrize("left", [0, 600, 1500])
+def test_objects_that_are_cut_are_refused_before_anything_is_changed(left, tmp_path):
+    backup.backup(tmp_path / "b", echo)
+    with tarfile.open(tmp_path / "b/objects.tar", "w") as archive:
+        about = tarfile.TarInfo("model")
+        about.size = 2000
+        archive.addfile(about, io.BytesIO(bytes(2000)))
+    with (tmp_path / "b/objects.tar").open("r+b") as file:
+        file.truncate(left)
+    with pytest.raises(ValueError, match="objects.tar is cut or no tar file .*: give another backup"):
+        backup.restore(tmp_path / "b", lambda *asked: pytest.fail(f"{asked} changes something"))
 
 
 def test_the_database_of_a_service_is_the_one_that_its_command_line_names():
