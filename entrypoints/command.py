@@ -1,6 +1,7 @@
 """How every command speaks: it reads its parameters, and ends in a sentence and an exit code."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -174,7 +175,8 @@ def sentence(error: Exception) -> str:
 
     if error.errno not in disk.FULL:
         return f"{error.filename}: {error.strerror.lower()}. Give a path that is there and that you may use."
-    return f"{disk.unwritten(Path(error.filename).absolute(), error)}: make room for it."
+    remedy = "make it writable, or give another path" if error.errno == errno.EROFS else "make room for it"
+    return f"{disk.unwritten(Path(error.filename).absolute(), error)}: {remedy}."
 
 
 def planned(description: str | None, argv: list[str] | None, **flags: str) -> tuple[Any, Any, argparse.Namespace]:

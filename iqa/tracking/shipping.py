@@ -14,7 +14,7 @@ from pathlib import Path
 
 from iqa import disk, instants
 from iqa.tracking import answering, store
-from iqa.tracking.journal import Entry, Journal
+from iqa.tracking.journal import Entry, Journal, JournalError
 from iqa.tracking.sending import METRICS, PAIRS, Sender
 from iqa.tracking.signals import stop_requested
 
@@ -111,8 +111,7 @@ class Shipper:
             self._hurry.wait(pause)
 
     def _attempt(self) -> bool:
-        # a cache that is full is one too: nothing ends this thread
-        troubles: tuple[type[Exception], ...] = (*store.troubles(), ValueError)
+        troubles: tuple[type[Exception], ...] = (*store.troubles(), disk.CacheError, JournalError)
         try:
             if self.trouble:
                 answering.probe(store.uri())
@@ -120,11 +119,11 @@ class Shipper:
             ship(self.journal, self.position)
         except troubles as error:
             if not self.trouble:
-                logger.warning("The tracking store fails, the run goes on, its journal keeps everything: %s", error)
+                logger.warning("Sending to the tracking store fails; the run goes on, its journal keeps all: %s", error)
             self.trouble = str(error) or repr(error)
             return False
         if self.trouble:
-            logger.warning("The tracking store answers again.")
+            logger.warning("Sending to the tracking store works again.")
         self.trouble = ""
         return True
 

@@ -36,7 +36,10 @@ class Sent:
 
 
 def sync(folder: Path) -> int:
-    """Send what the store lacks of a folder's run; how many that was. Raises Unshipped, Busy, NotOurs, StoreError."""
+    """Send what the store lacks of a folder's run; how many that was.
+
+    Raises Unshipped, Busy, NotOurs, StoreError; JournalError or CacheError where this machine's disk is at fault.
+    """
     if not (folder / NAME).is_file():
         raise ValueError(f"{folder} has no {NAME}: it is no run's folder.")
     with lock.holding(folder):
