@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -59,6 +60,11 @@ def test_a_program_that_takes_too_long_is_ended_with_what_it_started(tmp_path):
     program = warm.Program(["sh", "-c", "sleep 60 & sleep 60"], tmp_path / "out.txt", os.environ, tmp_path)
     assert program.wait(0.2) == -signal.SIGKILL and not warm.session(program.pid)
     program.end()
+
+
+def test_who_kills_a_child_without_patience_sees_it_die(tmp_path):
+    child = warm.Child(lambda: time.sleep(60), tmp_path / "out.txt", os.environ, tmp_path)
+    assert child.wait(0) == child.code == -signal.SIGKILL
 
 
 def test_memory_that_runs_out_is_what_the_product_takes_for_it(tmp_path):

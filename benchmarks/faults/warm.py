@@ -16,6 +16,7 @@ from typing import Any
 
 BROKEN = 70  # exit code of a child that raised: no command of ours ends with it
 POLL = 0.01  # seconds
+DYING = 60.0  # seconds that a killed process may take: its memory is given back first
 SHOWN = 80  # characters of a command line
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -45,7 +46,7 @@ class Child:
         """Its exit code; one that is not gone in time is killed: -9."""
         if not until(lambda: self.poll() is not None, patience):
             self.signal(signal.SIGKILL)
-            until(lambda: self.poll() is not None, patience)
+            until(lambda: self.poll() is not None, DYING)
         return self.code if self.code is not None else -signal.SIGKILL
 
     def signal(self, number: int) -> None:
