@@ -89,32 +89,6 @@ def run(name, *words):
     return import_module(f"entrypoints.{name}").main(list(words))
 
 
-# What plain processes are given: no server is needed to look at it.
-
-
-def test_every_port_of_the_command_lines_is_known_and_no_other_number():
-    described = compose.services(dict.fromkeys(compose.secrets(compose.FILE.read_text("utf-8")), "x"))
-    assert {5000, 8080, 8333, 9333} <= set(stacks.ports(described)) and 1024 not in stacks.ports(described)
-
-
-def test_a_command_line_differs_from_the_file_s_in_places_and_ports_alone(tmp_path):
-    team = stacks.Stack()
-    team.folder, team.ports = tmp_path, {5000: 50001, 8333: 50002, 5432: 50003}
-    moved = {
-        "--host=0.0.0.0": "--host=127.0.0.1",
-        "--port=5000": "--port=50001",
-        "--allowed-hosts=mlflow,mlflow:5000": "--allowed-hosts=mlflow,mlflow:50001",
-        "postgresql+psycopg://mlflow@db:5432/mlflow": "postgresql+psycopg://mlflow@127.0.0.1:50003/mlflow",
-        "http://objects:8333": "http://127.0.0.1:50002",
-        "-dir=/objects": f"-dir={tmp_path}/objects",
-        "/etc/iqa/auth.ini": f"{tmp_path}/auth.ini",
-        "/etc/iqa/objects.py": f"{ROOT}/server/objects.py",
-        "-master.volumeSizeLimitMB=1024": "-master.volumeSizeLimitMB=1024",
-        "max_connections=200": "max_connections=200",
-    }
-    assert {text: team.moved(text) for text in moved} == moved
-
-
 # The twelve probes of the deployment: each is refused.
 
 

@@ -1,15 +1,12 @@
 """A real S3 server for as long as a `with` block: the team's own, by its command line in docker-compose.yml."""
 
-import os
-import re
 import secrets as random_secrets
 import shutil
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import postgres
+from benchmarks import plain
 from benchmarks.faults import warm
 from benchmarks.faults.row import Untried
 from benchmarks.faults.servers import HOST, PATIENCE, answers
@@ -22,16 +19,15 @@ class Objects:
     """SeaweedFS on free ports; it can be killed, and come back with the same data. Raises Untried where it lacks."""
 
     def __init__(self, folder: Path):
-        where = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        program = shutil.which("weed", path=where)
-        if program is None or find_spec("boto3") is None:
+        if shutil.which("weed", path=plain.path()) is None or find_spec("boto3") is None:
             raise Untried("no weed or no boto3 is installed (the extras server and dev)")
         text = compose.FILE.read_text(encoding="utf-8")
         known = {name: random_secrets.token_hex(16) for name in compose.secrets(text)}
-        service = compose.services(known)["objects"]
-        self.folder, self.environment = folder, {"PATH": where, "HOME": str(folder), **service.environment}
-        self.command = [program, *(moved(word, folder / "objects") for word in service.command[1:])]
-        self.port = next(int(word.partition("=")[2]) for word in self.command if word.startswith("-s3.port="))
+        described, places = compose.services(known)["objects"], plain.Places(folder)
+        places.listen([described])
+        service = places.service(described)
+        self.folder, self.environment = folder, service.environment | {"HOME": str(folder)}
+        self.command, self.port = service.command, places.ports[8333]
 
     def __enter__(self) -> "Objects":
         (self.folder / "objects").mkdir()
@@ -55,12 +51,3 @@ class Objects:
     def kill(self) -> None:
         """At once."""
         self.program.end()
-
-
-def moved(word: str, folder: Path) -> str:
-    """A word of the command line with this machine's places instead of the container's."""
-    name, equals, value = word.partition("=")
-    if re.fullmatch(r"-[\w.]*port(\.grpc)?", name):
-        return f"{name}={postgres.free_port()}"
-    places = {"/objects": str(folder), "0.0.0.0": HOST}
-    return f"{name}{equals}{places.get(value, value)}"

@@ -4,8 +4,6 @@ their own, on free ports of the loopback. Only where things lie and listen is an
     python -m benchmarks.team.stack        until Ctrl-C; prints addresses and the admin's password; keeps nothing
 """
 
-import os
-import re
 import secrets as random_secrets
 import shutil
 import signal
@@ -13,28 +11,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks import postgres
+from benchmarks import plain, postgres
 from benchmarks.faults import warm
+from benchmarks.plain import HOST
 from server import compose
-from server.compose import Service
 
-HOST = "127.0.0.1"
 PATIENCE = 600.0  # seconds for a service to become well
 LOOK = 0.2  # seconds
 ADMIN = "admin"
-IMAGE = "/etc/iqa"  # where the image has our files
 
 
 def lacking() -> list[str]:
     """The programs that are not to be found here; the stack needs all of them."""
     there = {"PostgreSQL (Debian: apt install postgresql)": postgres.installed()}
     for name in ("mlflow", "optuna-dashboard", "weed"):
-        there[f"{name} (pip install of the extras server and dev)"] = shutil.which(name, path=_path()) is not None
+        there[f"{name} (pip install of the extras server and dev)"] = shutil.which(name, path=plain.path()) is not None
     return [name for name, found in there.items() if not found]
 
 
@@ -52,18 +48,19 @@ class Stack:
         text = compose.FILE.read_text(encoding="utf-8")
         self.secrets = {name: random_secrets.token_hex(16) for name in compose.secrets(text)}
         described = compose.services(self.secrets)
-        self.ports = {port: postgres.free_port() for port in ports(described)}
         with ExitStack() as stack:
             self.folder = Path(tempfile.mkdtemp(prefix="iqa-team-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.places = plain.Places(self.folder)
+            self.places.listen(described.values())
             (self.folder / "objects").mkdir()
             words = described["db"].command[1:]
             self.db = postgres.Server(words, "postgres", self.secrets["POSTGRES_PASSWORD"])
             stack.enter_context(self.db)
-            self.ports[5432] = self.db.port
-            self.services = {name: self.plain(one) for name, one in described.items()}
+            self.places.ports[5432] = self.db.port
+            self.services = {name: self.places.service(one) for name, one in described.items()}
             auth = (compose.ROOT / "server/auth.ini").read_text(encoding="utf-8")
-            (self.folder / "auth.ini").write_text(self.moved(auth), encoding="utf-8")
+            (self.folder / "auth.ini").write_text(self.places.moved(auth), encoding="utf-8")
             self.inside("db", ["psql", "--quiet", f"--file={compose.ROOT / 'server/databases.sql'}", "postgres"])
             self.running: dict[str, warm.Program] = {}
             stack.callback(self._end)
@@ -77,11 +74,11 @@ class Stack:
 
     @property
     def address(self) -> str:
-        return f"http://{HOST}:{self.ports[5000]}"
+        return f"http://{HOST}:{self.places.ports[5000]}"
 
     @property
     def dashboard(self) -> str:
-        return f"http://{HOST}:{self.ports[8080]}"
+        return f"http://{HOST}:{self.places.ports[8080]}"
 
     @property
     def studies(self) -> str:
@@ -139,28 +136,8 @@ class Stack:
         if name == "db":  # there the superuser needs no password, through a socket of the container's own
             login = {"PGHOST": HOST, "PGPORT": str(self.db.port), "PGUSER": "postgres"}
             environment = environment | login | {"PGPASSWORD": self.db.password}
-        command = [self.moved(word) for word in words]
+        command = [self.places.moved(word) for word in words]
         subprocess.run(command, check=True, env=environment, cwd=self.folder, stdin=source, stdout=out)
-
-    def plain(self, service: Service) -> Service:
-        """A service as a process of this machine."""
-        own = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG", "OMP_NUM_THREADS")}
-        told = {name: self.moved(value) for name, value in service.environment.items()}
-        command, health = (tuple(map(self.moved, words)) for words in (service.command, service.health))
-        return Service(service.name, command, {**own, "PATH": _path(), **told}, health)
-
-    def moved(self, text: str) -> str:
-        """The text with this machine's places instead of the containers'."""
-        places = {
-            r"\b(db|objects):(?=\d)": f"{HOST}:",
-            r"\b0\.0\.0\.0\b": HOST,
-            r"(?<==)/objects$": str(self.folder / "objects"),
-            rf"^{IMAGE}/auth.ini$": str(self.folder / "auth.ini"),
-            rf"^{IMAGE}/(?=\w+\.py$)": f"{compose.ROOT}/server/",
-        }
-        for old, new in places.items():
-            text = re.sub(old, new, text)
-        return re.sub(r"(?<=[:=])\d{4,5}\b", lambda found: str(self.ports.get(int(found[0]), found[0])), text)
 
     def _gone(self, name: str) -> bool:
         return name != "db" and self.running[name].poll() is not None
@@ -168,20 +145,6 @@ class Stack:
     def _end(self) -> None:
         for name in reversed(list(self.running)):
             self.kill(name)
-
-
-def ports(described: Mapping[str, Service]) -> list[int]:
-    """Every port that a command line says."""
-    words = [word for service in described.values() for word in service.command]
-    found = (re.fullmatch(r"--?[\w.]*port(?:\.grpc)?=(\d+)", word) for word in words)
-    return sorted({int(one[1]) for one in found if one})
-
-
-def _path() -> str:
-    """Where programs are looked for: this Python's own first, PostgreSQL's too."""
-    database = postgres.binary("postgres")
-    more = [str(Path(database).parent)] if database else []
-    return os.pathsep.join([str(Path(sys.executable).parent), *more, os.environ.get("PATH", os.defpath)])
 
 
 def main() -> int:
