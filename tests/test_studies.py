@@ -17,7 +17,7 @@ from iqa import config, experiment, tracking
 from iqa.experiment import cells
 from iqa.tracking import signals
 from studies import search
-from studies.search import attempt, claims, crew, order, summary
+from studies.search import attempt, claims, leading, order, summary
 
 
 @pytest.mark.parametrize("name", search.names())
@@ -179,7 +179,7 @@ def test_the_best_of_a_study_that_is_not_there_is_refused_and_leaves_nothing(toy
 
 def test_a_study_without_trials_takes_another_meaning_and_another_parent(toys, home, capsys, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(crew, "labour", lambda *_: (_ for _ in ()).throw(ValueError("Ended before a trial.")))
+        broken.setattr(leading, "labour", lambda *_: (_ for _ in ()).throw(ValueError("Ended before a trial.")))
         assert toys("--trials=1") == 2 and not kept(home).trials
         assert toys("--action=best", "--seeds=1") == 2
     assert "no complete trial" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from iqa import checkpoint, config, disk, experiment, tracking
 from iqa.experiment import cells
 from iqa.tracking import lock, patience, shipping
 from iqa.tracking import run as run_module
-from studies.search import claims, crew, database, steps, worker
+from studies.search import claims, database, leading, steps, worker
 
 
 def refused(place):
@@ -223,7 +223,7 @@ def test_a_study_of_an_earlier_version_goes_on_in_its_folder(toys, home, monkeyp
 def test_who_waits_for_a_leader_that_ends_before_its_run_is_open_says_so_once_and_leads(
     toys, home, monkeypatch, capsys
 ):
-    monkeypatch.setattr(crew, "LOOK", 0.01)
+    monkeypatch.setattr(leading, "LOOK", 0.01)
     looks = []
     with closing(database.Database(f"sqlite:///{home}/optuna.db", 60, claims.again)) as place:
         lead = place.lock(f"lead {NAME}")
@@ -235,7 +235,7 @@ def test_who_waits_for_a_leader_that_ends_before_its_run_is_open_says_so_once_an
                 lead.leave()
             return False
 
-        monkeypatch.setattr(crew, "begun", begun)
+        monkeypatch.setattr(leading, "begun", begun)
         assert toys("--trials=1") == 0 and states(home) == ["COMPLETE"]
     assert len(looks) == 3 and capsys.readouterr().out.count("waiting for the process that leads the study") == 1
 

@@ -17,10 +17,10 @@ from benchmarks import postgres, study_toy
 from benchmarks.faults.warm import until
 from iqa import tracking
 from iqa.tracking import patience, signals
-from studies.search import claims, database, turns
+from studies.search import claims, database, locks
 from studies.search.database import Database
+from studies.search.locks import held
 from studies.search.order import Order
-from studies.search.turns import held
 
 ROOT = Path(__file__).parent.parent
 WORDS = ["--preset=smoke", "--epochs=4", "--compute.threads=1", "--pruner=none", "--grace=4"]
@@ -179,8 +179,8 @@ def test_a_trial_given_back_is_the_next_one_to_be_given_out_with_what_it_reporte
 def test_a_worker_that_is_asked_to_stop_gives_its_trial_back_though_another_one_claims_at_that_moment(
     desk, monkeypatch
 ):
-    claim, answers, take = desk.claim(), [False, False], turns.FileTurn.take
-    monkeypatch.setattr(turns.FileTurn, "take", lambda turn: answers.pop() if answers else take(turn))
+    claim, answers, take = desk.claim(), [False, False], locks.MachineLock.take
+    monkeypatch.setattr(locks.MachineLock, "take", lambda lock: answers.pop() if answers else take(lock))
     monkeypatch.setattr(signals, "_asked", signal.SIGTERM)
     desk.release(claim)
     assert [trial.state.name for trial in desk.study.trials] == ["FAIL", "WAITING"]
@@ -189,7 +189,7 @@ def test_a_worker_that_is_asked_to_stop_gives_its_trial_back_though_another_one_
 def test_a_lock_that_stays_with_another_process_keeps_nobody_from_leaving(desk, monkeypatch, caplog):
     claim = desk.claim()
     monkeypatch.setattr(claims, "HURRY", 0.1)
-    with held(desk.database.turn("x")):
+    with held(desk.database.study_lock("x")):
         desk.release(claim)
     assert "Trial 0 is not given back" in caplog.text and desk.state(claim) == TrialState.RUNNING
 

@@ -25,8 +25,8 @@ from iqa import tracking
 
 from . import choices
 from .database import Database, patiently
+from .locks import Occupied, held
 from .order import Order, Suggestion
-from .turns import Occupied, held
 
 DEATHS = 10  # workers that one trial may take with it without having reported anything new
 FAILURES = 3  # trials that fail before the first one succeeds: then it is not the values' fault
@@ -160,7 +160,7 @@ class Desk:
     @contextmanager
     def _alone(self, patience: float | None = None) -> Iterator[list[FrozenTrial]]:
         """Hold the study's lock; every attempt, after what the dead left is put in order. For patience see `held`."""
-        with held(self.database.turn(self.study.study_name), patience), warnings.catch_warnings():
+        with held(self.database.study_lock(self.study.study_name), patience), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
             warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")  # ours beats without optimize
             self._mend()

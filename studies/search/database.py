@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from iqa import tracking
 
-from .turns import DatabaseTurn, FileTurn, Turn, held
+from .locks import DatabaseLock, Lock, MachineLock, held
 
 POSTGRES = "postgresql+psycopg://"
 CONNECT = 5  # seconds
@@ -65,7 +65,7 @@ class Database:
                 heartbeat_stale_trial_callback=self.stale,
             )
 
-    def lock(self, name: str, idle: int = 0) -> Turn:
+    def lock(self, name: str, idle: int = 0) -> Lock:
         """What one process at a time can hold, on whatever machine; it is free again when that process is gone.
 
         idle: seconds after which a PostgreSQL takes it from a process that is stopped; 0 = never.
@@ -73,10 +73,10 @@ class Database:
         if self.address.startswith("sqlite:"):
             file = tracking.file_of(self.address)
             file.parent.mkdir(parents=True, exist_ok=True)
-            return FileTurn(name, file.with_name(f"{file.name}.{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.lock"))
-        return DatabaseTurn(name, self._engine, idle)
+            return MachineLock(name, file.with_name(f"{file.name}.{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.lock"))
+        return DatabaseLock(name, self._engine, idle)
 
-    def turn(self, study: str) -> Turn:
+    def study_lock(self, study: str) -> Lock:
         """The lock of a study, under which its trials are given out; never held for as long as a computation takes."""
         return self.lock(f"study {study}", idle=self.grace)
 

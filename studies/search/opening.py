@@ -12,8 +12,8 @@ from iqa import tracking
 from . import choices
 from .claims import WORD, Desk, again
 from .database import Database, exists, patiently
+from .locks import held
 from .order import Order, differences, drawn
-from .turns import held
 
 GRACE = 120  # seconds of silence after which a worker counts as dead, unless the command says another number
 DECLARED = "declared"  # the attribute of a study that keeps its space and settings
@@ -25,7 +25,7 @@ def opened(order: Order, address: str, grace: int) -> Desk:
     choices.check(order.sampler, order.pruner)
     declared = order.declared()
     database = Database(address, grace, again)
-    with held(database.turn(order.study)):
+    with held(database.study_lock(order.study)):
         study = patiently(lambda: made(order, database))
         kept = study.user_attrs.get(DECLARED)
         lines = differences(kept, declared) if kept else []

@@ -26,65 +26,67 @@ Launch = Callable[[int], BaseProcess]  # slot → a worker that has begun
 Ended = Callable[[Callable[[], None]], int]  # does a process's work, says its errors as sentences; its exit code
 
 
-class Away(ValueError):
+class WorkersAway(ValueError):
     """Workers have left because the store or the database was away; exit code 75: the same command goes on."""
 
     exit_code = DatabaseAway.exit_code
 
 
-class Team:
+class Workers:
     """`count` workers at once: each has its share of the cores, and a GPU of its own where there are several."""
 
     def __init__(self, count: int, launch: Launch, say: Say):
         machine.share_cores(count)
         self.launch, self.say, self.limit = launch, say, DEATHS * count
-        self.slots, self.workers = range(count), dict[int, BaseProcess]()
+        self.slots, self.alive = range(count), dict[int, BaseProcess]()
         self.deaths, self.furthest = 0, -1
         self.codes = set[int]()  # with which workers have left
 
     def __enter__(self) -> Self:
         try:
             for slot in self.slots:
-                self.workers[slot] = self.launch(slot)
+                self.alive[slot] = self.launch(slot)
         except BaseException:  # where the second cannot begin, the first would compute the whole study
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self.workers.values():
+        for worker in self.alive.values():
             worker.terminate()
-        for worker in self.workers.values():
+        for worker in self.alive.values():
             worker.join()
 
     def look(self, far: int) -> None:
         """See who has left, and put another worker in the place of one that was killed; far: how far the study is."""
         if far > self.furthest:
             self.deaths, self.furthest = 0, far
-        for slot, worker in list(self.workers.items()):
+        for slot, worker in list(self.alive.items()):
             if worker.is_alive():
                 continue
-            del self.workers[slot]
+            del self.alive[slot]
             code = worker.exitcode or 0
             self.codes.add(code)
             self.deaths += code < 0
             if code < 0 and self.deaths <= self.limit:
                 self.say(f"a worker was killed by {signal.Signals(-code).name}: another one starts")
-                self.workers[slot] = self.launch(slot)
+                self.alive[slot] = self.launch(slot)
 
 
 def supervise(desk: Desk, count: int, launch: Launch, say: Say, tick: Callable[[], None]) -> None:
     """Keep so many workers going until the study is done; they stop when this process does."""
-    with Team(count, launch, say) as team:
-        while team.workers:
+    with Workers(count, launch, say) as workers:
+        while workers.alive:
             tracking.stop_if_asked()
             tick()
-            team.look(distance(desk.trials()))
+            workers.look(distance(desk.trials()))
             time.sleep(LOOK)
     if desk.done():
         return
-    if Away.exit_code in team.codes:
-        raise Away("The workers have left since what stands above was away for too long: the same command goes on.")
+    if WorkersAway.exit_code in workers.codes:
+        raise WorkersAway(
+            "The workers have left since what stands above was away for too long: the same command goes on."
+        )
     raise ValueError("The workers have left before the study was done; what they say of it stands above.")
 
 

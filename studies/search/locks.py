@@ -24,7 +24,7 @@ TAKE = sqlalchemy.text(  # the limit has its name since PostgreSQL 14
 logger = logging.getLogger("iqa")
 
 
-class FileTurn:
+class MachineLock:
     """A lock for the processes of one machine."""
 
     def __init__(self, name: str, path: Path):
@@ -48,7 +48,7 @@ class FileTurn:
         self._lock.release()
 
 
-class DatabaseTurn:
+class DatabaseLock:
     """A lock for the sessions of one PostgreSQL: an advisory one, which ends with its session.
 
     idle: seconds after which the session of a process that is stopped ends; 0 = never.
@@ -91,7 +91,7 @@ class DatabaseTurn:
             self._session = None
 
 
-Turn = FileTurn | DatabaseTurn
+Lock = MachineLock | DatabaseLock
 
 
 class Occupied(Exception):
@@ -99,32 +99,32 @@ class Occupied(Exception):
 
 
 @contextmanager
-def held(turn: Turn, patience: float | None = None) -> Iterator[None]:
+def held(lock: Lock, patience: float | None = None) -> Iterator[None]:
     """Wait for a lock and hold it. Raises Stopped if asked to stop meanwhile.
 
     patience: seconds that a process waits which is leaving, asked to stop or not; then Occupied is raised.
     """
-    wait(turn, patience)
+    wait(lock, patience)
     try:
         yield
     finally:
-        turn.leave()
+        lock.leave()
 
 
-def wait(turn: Turn, patience: float | None) -> None:
+def wait(lock: Lock, patience: float | None) -> None:
     """Take a lock as soon as it is free; one that is not for LONG is named, once."""
     began, told = time.monotonic(), False
-    while not turn.take():
+    while not lock.take():
         waited = time.monotonic() - began
         if patience is None:
             tracking.stop_if_asked()
         elif waited > patience:
-            raise Occupied(f"The lock '{turn.name}' was not free within {patience:g} s.")
+            raise Occupied(f"The lock '{lock.name}' was not free within {patience:g} s.")
         if waited > LONG and not told:
             logger.warning(
                 "Another process holds the lock '%s' of the studies' database, and is waited for: if a worker of the "
                 "study is stopped, let it go on or end it.",
-                turn.name,
+                lock.name,
             )
             told = True
         time.sleep(GLANCE)

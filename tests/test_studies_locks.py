@@ -10,9 +10,9 @@ import pytest
 from benchmarks import postgres
 from iqa import tracking
 from iqa.tracking import signals
-from studies.search import claims, turns
+from studies.search import claims, locks
 from studies.search.database import Database
-from studies.search.turns import held
+from studies.search.locks import held
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_one_at_a_time_holds_a_lock_and_another_name_is_another_lock(place):
 
 
 def test_who_waits_says_once_what_for(busy, monkeypatch, caplog):
-    monkeypatch.setattr(turns, "LONG", 0.1)
+    monkeypatch.setattr(locks, "LONG", 0.1)
     with held(busy(0.5)):
         assert caplog.text.count("Another process holds the lock 'study x'") == 1
 
@@ -62,10 +62,10 @@ def test_who_waits_says_once_what_for(busy, monkeypatch, caplog):
 def test_who_is_asked_to_stop_waits_for_no_lock_unless_it_is_to_give_something_back(place, busy, monkeypatch):
     monkeypatch.setattr(signals, "_asked", signal.SIGTERM)
     with held(place.lock("study x")):
-        turn = place.lock("study x")
-        with pytest.raises(tracking.Stopped), held(turn):
+        lock = place.lock("study x")
+        with pytest.raises(tracking.Stopped), held(lock):
             pass
-        with pytest.raises(turns.Occupied, match="'study x' was not free within 0.1 s"), held(turn, 0.1):
+        with pytest.raises(locks.Occupied, match="'study x' was not free within 0.1 s"), held(lock, 0.1):
             pass
     with held(busy(0.5), 60):
         pass
@@ -101,10 +101,10 @@ def test_the_locks_of_a_postgresql_end_with_their_session_and_can_be_kept_over_a
 
 @pytest.mark.processes
 def test_a_study_s_lock_is_taken_from_a_process_that_is_stopped_and_the_lead_is_not(shared):
-    turn, lead = shared.turn("x"), shared.lock("lead x")
-    assert turn.take() and lead.take() and not shared.turn("x").take()
+    lock, lead = shared.study_lock("x"), shared.lock("lead x")
+    assert lock.take() and lead.take() and not shared.study_lock("x").take()
     time.sleep(1.5)  # longer than grace
-    other = shared.turn("x")
+    other = shared.study_lock("x")
     assert other.take() and not shared.lock("lead x").take()
-    for one in (turn, lead, other):
+    for one in (lock, lead, other):
         one.leave()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import optuna
 import pytest
 
-from studies.search import team
+from studies.search import supervisor
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 KILLED = -signal.SIGKILL
@@ -31,7 +31,7 @@ class Worker:
 
 @pytest.fixture
 def begun(monkeypatch):
-    """A team of two, and every worker that it has started, as (slot, worker)."""
+    """Two workers, and every one that was started, as (slot, worker)."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     started = []
 
@@ -39,18 +39,18 @@ def begun(monkeypatch):
         started.append((slot, Worker()))
         return started[-1][1]
 
-    with team.Team(2, launch, say=lambda line: None) as crew:
-        yield crew, started
+    with supervisor.Workers(2, launch, say=lambda line: None) as workers:
+        yield workers, started
 
 
 def test_a_worker_that_is_killed_is_replaced_in_its_place_and_one_that_left_is_not(begun):
-    crew, started = begun
+    workers, started = begun
     started[1][1].exitcode = KILLED
-    crew.look(0)
+    workers.look(0)
     assert [slot for slot, _ in started] == [0, 1, 1]
     started[0][1].exitcode = 2
-    crew.look(0)
-    assert list(crew.workers) == [1] and crew.codes == {KILLED, 2} and len(started) == 3
+    workers.look(0)
+    assert list(workers.alive) == [1] and workers.codes == {KILLED, 2} and len(started) == 3
 
 
 def test_where_one_cannot_begin_none_goes_on(monkeypatch):
@@ -62,33 +62,33 @@ def test_where_one_cannot_begin_none_goes_on(monkeypatch):
             raise OSError("no more processes")
         return first
 
-    with pytest.raises(OSError, match="no more"), team.Team(2, launch, say=lambda line: None):
-        pytest.fail("a team of one")
+    with pytest.raises(OSError, match="no more"), supervisor.Workers(2, launch, say=lambda line: None):
+        pytest.fail("one alone")
     assert not first.is_alive()
 
 
 def test_a_worker_has_the_gpu_of_its_place_and_the_exit_code_of_its_work(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     with pytest.raises(SystemExit) as ended:
-        team.live(1, ended=lambda work: work(), work=lambda: 75)
+        supervisor.live(1, ended=lambda work: work(), work=lambda: 75)
     assert ended.value.code == 75 and os.environ["CUDA_VISIBLE_DEVICES"] == "5"
 
 
-def deaths(crew, started, far, most=1000):
+def deaths(workers, started, far, most=1000):
     """How many workers are killed in a row until nobody is left."""
     for count in range(most):
-        if not crew.workers:
+        if not workers.alive:
             return count
         next(worker for _, worker in started if worker.is_alive()).exitcode = KILLED
-        crew.look(far(count))
+        workers.look(far(count))
     return most
 
 
-def test_a_team_gives_up_when_it_dies_without_getting_further(begun):
-    assert deaths(*begun, far=lambda count: 7) == 2 * team.DEATHS + 2
+def test_nobody_is_replaced_any_more_where_all_die_without_getting_further(begun):
+    assert deaths(*begun, far=lambda count: 7) == 2 * supervisor.DEATHS + 2
 
 
-def test_a_team_that_gets_further_is_replaced_for_ever(begun):
+def test_workers_that_get_further_are_replaced_for_ever(begun):
     assert deaths(*begun, far=lambda count: count // 9, most=100) == 100
 
 
@@ -96,7 +96,7 @@ def test_a_study_gets_further_by_reports_and_by_trials_that_end_with_a_value_nev
     made, states = optuna.create_study(), optuna.trial.TrialState
 
     def far():
-        return team.distance(made.get_trials())
+        return supervisor.distance(made.get_trials())
 
     assert far() == 0
     dying = made.ask()
@@ -116,7 +116,7 @@ def test_a_study_gets_further_by_reports_and_by_trials_that_end_with_a_value_nev
 
 @pytest.mark.parametrize(("code", "away"), [(75, True), (2, False)])
 def test_a_command_whose_workers_left_ends_with_the_code_that_says_why(code, away, monkeypatch):
-    monkeypatch.setattr(team, "LOOK", 0)
+    monkeypatch.setattr(supervisor, "LOOK", 0)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
     def launch(slot):
@@ -126,5 +126,5 @@ def test_a_command_whose_workers_left_ends_with_the_code_that_says_why(code, awa
 
     desk = SimpleNamespace(done=lambda: False, trials=list)
     with pytest.raises(ValueError, match="The workers have left") as ended:
-        team.supervise(desk, 2, launch, say=lambda line: None, tick=lambda: None)
-    assert getattr(ended.value, "exit_code", 2) == code and isinstance(ended.value, team.Away) == away
+        supervisor.supervise(desk, 2, launch, say=lambda line: None, tick=lambda: None)
+    assert getattr(ended.value, "exit_code", 2) == code and isinstance(ended.value, supervisor.WorkersAway) == away

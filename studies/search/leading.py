@@ -13,10 +13,10 @@ from iqa import experiment, tracking
 from . import summary
 from .claims import Desk
 from .database import patiently
+from .locks import Lock
 from .opening import confirm, opened
 from .order import Order
-from .team import Ended, launcher, supervise
-from .turns import Turn
+from .supervisor import Ended, launcher, supervise
 from .worker import Say, Worker
 
 LOOK = 1.0  # seconds between two looks for the parent run that another process opens
@@ -47,7 +47,7 @@ def run(order: Order, address: str, grace: int, workers: int, ended: Ended, say:
         desk.database.close()
 
 
-def led(desk: Desk, lead: Turn, computed: Labour, say: Say) -> bool:
+def led(desk: Desk, lead: Lock, computed: Labour, say: Say) -> bool:
     """Lead the study to its end if nobody else does; False as soon as there is another one's parent run to join."""
     waits = False
     while not (patiently(lead.take) and direct(desk, lead, computed, say)):
@@ -61,7 +61,7 @@ def led(desk: Desk, lead: Turn, computed: Labour, say: Say) -> bool:
     return True
 
 
-def direct(desk: Desk, lead: Turn, computed: Labour, say: Say) -> bool:
+def direct(desk: Desk, lead: Lock, computed: Labour, say: Say) -> bool:
     """Open the parent run, or the one of who led before, have the trials computed, and show the study there.
 
     False, and the lead given back, if another process has that run: an outage of the database took the lead from it.
@@ -106,7 +106,7 @@ def parent_folder(desk: Desk) -> Path:
     return desk.folder() / f"parent-{meaning}"
 
 
-def show(desk: Desk, lead: Turn, parent: tracking.Run) -> None:
+def show(desk: Desk, lead: Lock, parent: tracking.Run) -> None:
     """The study as it is now, in its parent run; the lead is taken again where an outage of the database ended it."""
     patiently(lead.keep)
     summary.progress(parent, desk.trials())
