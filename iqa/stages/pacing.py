@@ -1,9 +1,14 @@
 """micro_batch=auto: the micro-batch and memory format that this device computes a step fastest with, measured once."""
 
+import copy
 import hashlib
 import json
+import multiprocessing
+import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,7 +16,7 @@ import filelock
 import torch
 from torch import nn
 
-from iqa import disk, distributed, machine
+from iqa import disk, distributed, machine, tracking
 from iqa.config import AUTO, FinetuneConfig, PretrainConfig
 from iqa.randomness import generator
 from iqa.stages import footprint
@@ -19,7 +24,7 @@ from iqa.stages.state import State
 from iqa.stages.training import tell
 
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-WORTH = 0.05  # the share by which one has to be faster than another: less is noise
+WORTH = 0.02  # the share by which one has to be faster than another: less is noise
 PAST = 0.9  # of the best rate so far: from there on smaller micro-batches are not tried any more
 
 
@@ -79,7 +84,7 @@ def known(model: Any, config: PretrainConfig | FinetuneConfig, device: torch.dev
             if file.is_file():
                 return Pace(**json.loads(file.read_text(encoding="utf-8"))["pace"])
             fits = batch if device.type == "mps" else footprint.fitting(config, machine.free_memory(device.type))
-            rates = measured(model, max(1, min(batch, fits)), image, device)
+            rates = apart(model, max(1, min(batch, fits)), image, device)
             pace = fastest(rates)
             found = ", ".join(f"{rate:.3g} images/s with {one}" for one, rate in rates.items())
             tell(f"micro_batch=auto, measured for batches of {batch} on this device: {found}; taken: {pace}")
@@ -95,6 +100,34 @@ def sizes(config: PretrainConfig | FinetuneConfig) -> tuple[int, tuple[int, ...]
     if isinstance(config, PretrainConfig):
         return images, (2 * config.degrade.levels, 3, config.degrade.crop, config.degrade.crop)
     return images, (1, 3, config.crops.size, config.crops.size)
+
+
+def apart(model: nn.Module, most: int, image: tuple[int, ...], device: torch.device) -> dict[Pace, float]:
+    """What `measured` finds, in a process of its own: this one would keep the memory of the largest micro-batch.
+
+    Raises MachineError where that process is killed, Stopped if asked to stop meanwhile.
+    """
+    there = torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" else device
+    asked = copy.deepcopy(model).cpu(), most, image, there, torch.get_num_threads()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_alone, *asked).result()
+        except BrokenProcessPool as error:
+            tracking.stop_if_asked()  # it may have been asked with its whole group
+            raise machine.MachineError(
+                "What measured micro_batch=auto was killed, perhaps for its memory: give compute.micro_batch a number."
+            ) from error
+
+
+def _alone(
+    model: nn.Module, most: int, image: tuple[int, ...], device: torch.device, threads: int
+) -> dict[Pace, float]:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's
+    tracking.leave_with_parent()
+    machine.keep_memory()
+    machine.threads(threads)
+    machine.deterministic(device)
+    return measured(machine.channels_last(model, device), most, image, device)
 
 
 def measured(model: nn.Module, most: int, image: tuple[int, ...], device: torch.device) -> dict[Pace, float]:
