@@ -14,8 +14,6 @@ from iqa.datasets import Manifest
 from iqa.datasets.sizes import SIZE
 from iqa.hyperiqa import HyperHead, QualityModel
 
-FORWARD = 96  # crops at once
-
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -165,5 +163,5 @@ class Scorer:
     def score(self, pictures: Iterable[Tensor]) -> Iterator[float]:
         """The score of each picture in order, 0 to 1 on the training opinions' scale; few pictures are held at once."""
         told = self.preprocessing
-        crops = batches.fixed(pictures, crop=told.crop, count=told.grid**2, batch=FORWARD)
+        crops = batches.fixed(pictures, crop=told.crop, count=told.grid**2, batch=batches.FORWARD)
         return scores(self.model, batches.ahead(crops), told.grid**2, self.device)

@@ -80,14 +80,14 @@ def test_a_stopped_run_goes_on_at_its_own_pace_whatever_is_faster_by_now(name, k
 
 
 def test_of_those_that_are_about_as_fast_the_one_that_needs_least_memory_is_taken():
-    assert pacing.fastest({Pace(8): 1.0, Pace(4): 0.99, Pace(2): 0.97}) == Pace(4)
-    assert pacing.fastest({Pace(8): 0.97, Pace(4): 1.0, Pace(2): 0.97}) == Pace(4)
+    assert pacing.fastest({Pace(8): 1.0, Pace(4): 0.96, Pace(2): 0.94}) == Pace(4)
+    assert pacing.fastest({Pace(8): 0.94, Pace(4): 1.0, Pace(2): 0.94}) == Pace(4)
 
 
 def test_the_other_memory_format_has_to_be_clearly_faster():
     other = Pace(4, "contiguous")
-    assert pacing.fastest({Pace(4): 1.0, other: 1.01}) == Pace(4)
-    assert pacing.fastest({Pace(4): 1.0, other: 1.03}) == other
+    assert pacing.fastest({Pace(4): 1.0, other: 1.04}) == Pace(4)
+    assert pacing.fastest({Pace(4): 1.0, other: 1.06}) == other
 
 
 def test_halves_go_down_to_one():
@@ -134,9 +134,7 @@ def test_what_measuring_takes_of_memory_is_gone_with_the_process_that_measured(p
 
 def test_the_death_of_the_process_that_measures_says_what_to_do(photos, monkeypatch):
     monkeypatch.setattr(pacing, "_alone", killed)
-    with pytest.raises(
-        machine.MachineError, match="was killed, perhaps .* give compute.micro_batch a number"
-    ):
+    with pytest.raises(machine.MachineError, match="was killed, perhaps .* give compute.micro_batch a number"):
         pacing.apart(finetune.build(auto(photos)), 2, (1, 3, 32, 32), CPU)
 
 

@@ -7,6 +7,7 @@ Operations: KADID-10k (imnoise), ARNIQA.
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import torch
 from torch import Generator, Tensor
@@ -16,7 +17,7 @@ from iqa.degradations.brightness import stepped
 
 def white_noise(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:
     """Gaussian noise of the given variance, independent in each channel."""
-    return _added(images, _normal(images, generators), severities)
+    return _added(images, _drawn(torch.randn, images, generators), severities)
 
 
 def ycbcr_noise(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:
@@ -24,14 +25,14 @@ def ycbcr_noise(images: Tensor, severities: Sequence[float], generators: Sequenc
 
     The conversion is linear, so the noise alone is converted.
     """
-    y, cb, cr = _normal(images, generators).unbind(1)
+    y, cb, cr = _drawn(torch.randn, images, generators).unbind(1)
     field = torch.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], dim=1)
     return _added(images, field, severities)
 
 
 def multiplicative_noise(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:
     """Speckle: x·(1 + noise), Gaussian noise of the given variance (ARNIQA's; MATLAB's speckle is uniform)."""
-    return _added(images, images * _normal(images, generators), severities)
+    return _added(images, images * _drawn(torch.randn, images, generators), severities)
 
 
 def impulse_noise(images: Tensor, severities: Sequence[float], generators: Sequence[Generator]) -> Tensor:
@@ -40,27 +41,29 @@ def impulse_noise(images: Tensor, severities: Sequence[float], generators: Seque
     One number in [0, 1) decides: the end that it is nearer to, and how near. So a value hit at one level is hit alike
     at each more severe one.
     """
-    chance = _each(generators, lambda rng: torch.rand(images.shape[1:], generator=rng)).to(images.device)
+    chance = _drawn(torch.rand, images, generators)
     end = chance.round()
-    distance = (chance - end).abs_()
+    distance = chance.sub_(end).abs_()
     found = images.new_empty(len(images), len(severities), *images.shape[1:])
     for level, density in enumerate(severities):
         torch.where(distance < density / 2, end, images, out=found[:, level])
     return found
 
 
-def _normal(images: Tensor, generators: Sequence[Generator]) -> Tensor:
-    """A standard normal field (N, 3, H, W) on the images' device."""
-    return _each(generators, lambda rng: torch.randn(images.shape[1:], generator=rng)).to(images.device)
+def _drawn(draw: Callable[..., Tensor], images: Tensor, generators: Sequence[Generator]) -> Tensor:
+    """A field like the images (N, 3, H, W), each image's from its own generator, on their device.
 
+    torch draws with one thread, so the generators are shared out.
+    """
+    fields = torch.empty(images.shape)
 
-def _each(generators: Sequence[Generator], draw: Callable[[Generator], Tensor]) -> Tensor:
-    """What is drawn from each generator, stacked; torch draws with one thread, so the generators are shared out."""
+    def fill(field: Tensor, rng: Generator) -> None:
+        draw(field.shape, generator=rng, out=field)
+
     threads = min(len(generators), torch.get_num_threads())
-    if threads == 1:
-        return torch.stack([draw(rng) for rng in generators])
-    with ThreadPoolExecutor(threads) as pool:
-        return torch.stack(list(pool.map(draw, generators)))
+    with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
+        list((map if pool is None else pool.map)(fill, fields, generators))
+    return fields.to(images.device)
 
 
 def _added(images: Tensor, field: Tensor, variances: Sequence[float]) -> Tensor:

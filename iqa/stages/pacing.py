@@ -24,7 +24,7 @@ from iqa.stages.state import State
 from iqa.stages.training import tell
 
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-WORTH = 0.02  # the share by which one has to be faster than another: less is noise
+WORTH = 0.05  # the share by which one has to be faster than another: less is not worth the memory
 PAST = 0.9  # of the best rate so far: from there on smaller micro-batches are not tried any more
 
 

@@ -32,8 +32,6 @@ from iqa.stages.pacing import Pace
 from iqa.stages.state import State, resume
 from iqa.stages.training import Course, Epoch, costs, counted, described, epochs, loaded, prepare, scaled
 
-FORWARD = 128  # crops at once where nothing is kept for a backward pass
-
 Model = DirectionModel | PrototypeModel
 
 
@@ -179,7 +177,7 @@ def ordering(
     Processes share the images.
     """
     levels, crop, most = config.degrade.levels, config.degrade.crop, config.degrade.heldout
-    at_once = max(1, FORWARD // levels)
+    at_once = max(1, batches.FORWARD // levels)
     count = min(len(validation), most)
     own = distributed.share(count)
     accuracy, every = {}, []

@@ -14,7 +14,6 @@ from iqa.datasets import Manifest
 from iqa.stages.scoring import write_predictions
 
 SHARES = {"100": 1.0, "10": 0.1}  # per cent of the training labels
-FORWARD = 96  # crops at once
 FAMILIES = ("blur", "jpeg", "noise", "brightness")  # whose levels the probe's score has to order
 LEVELS, ORDERED = 5, 16  # validation images whose levels are ordered: the first by content
 
@@ -49,7 +48,7 @@ def pooled_features(encoder: nn.Module, manifest: Manifest, crop: int, device: t
     """The central crop of each image through the encoder, its four stages averaged over space: (n, ΣC) float64."""
     parts = [
         pooled(encoder, pixels_to(pixels, device))
-        for pixels, _ in batches.ahead(batches.evaluation(manifest, crop=crop, count=1, batch=FORWARD))
+        for pixels, _ in batches.ahead(batches.evaluation(manifest, crop=crop, count=1, batch=batches.FORWARD))
     ]
     return np.concatenate(parts)
 
@@ -67,7 +66,8 @@ def ordering(
     found = {}
     for family in degradations.expand(FAMILIES):
         views = batches.degraded(batches.held_out(validation, family, crop, ORDERED), LEVELS, crop, device)[:, 0]
-        answers = fitted(pooled(encoder, views.flatten(0, 1))).reshape(views.shape[:2])
+        features = [pooled(encoder, part) for part in views.flatten(0, 1).split(batches.FORWARD)]
+        answers = fitted(np.concatenate(features)).reshape(views.shape[:2])
         found[f"probe/ordering/{family}"] = float(losses.ordering_accuracy(torch.from_numpy(answers)))
     return found | {"probe/ordering": sum(found.values()) / len(found)}
 

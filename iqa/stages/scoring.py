@@ -21,7 +21,7 @@ KNOWN = ("family", "level")  # of a distortion; "" and -1 where nobody knows
 def predict(model: nn.Module, manifest: Manifest, crop: int, count: int, device: torch.device) -> np.ndarray:
     """The mean score over each image's `count` fixed crops: (len(manifest),) float64; processes share the images."""
     own = distributed.share(len(manifest))
-    crops = batches.evaluation(manifest, crop=crop, count=count, batch=scorer.FORWARD, which=own)
+    crops = batches.evaluation(manifest, crop=crop, count=count, batch=batches.FORWARD, which=own)
     found = torch.zeros(len(manifest), dtype=torch.float64)
     mine = list(scorer.scores(model, watched(batches.ahead(crops)), count, device))
     found[own.start : own.stop] = torch.tensor(mine, dtype=torch.float64)
