@@ -2,8 +2,10 @@
 
 import copy
 import json
+import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from iqa import config, machine, tracking
 from iqa.experiment import cells
 from iqa.stages import finetune, pacing
 from iqa.stages.pacing import Pace
+from iqa.tracking import signals
 
 CPU = torch.device("cpu")
 HALF, QUARTER = Pace(3), Pace(2)
@@ -140,6 +143,40 @@ def test_the_death_of_the_process_that_measures_says_what_to_do(photos, monkeypa
 
 def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_who_is_asked_to_stop_while_it_measures_ends_that_at_once(photos, monkeypatch):
+    monkeypatch.setattr(pacing, "_alone", asleep)
+    monkeypatch.setattr(signals, "_asked", signal.SIGTERM)
+    began = time.monotonic()
+    with pytest.raises(tracking.Stopped):
+        pacing.apart(finetune.build(auto(photos)), 2, (1, 3, 32, 32), CPU)
+    assert time.monotonic() - began < 30 and not multiprocessing.active_children()
+
+
+def asleep(*_):
+    time.sleep(60)
+
+
+def test_where_nothing_fits_the_process_that_measures_says_so_here(photos, monkeypatch):
+    monkeypatch.setattr(pacing, "_alone", without_memory)
+    with pytest.raises(machine.MachineError, match="Not even one image"):
+        pacing.apart(finetune.build(auto(photos)), 2, (1, 3, 32, 32), CPU)
+
+
+def without_memory(told, *_):
+    told.send(machine.MachineError("Not even one image's backward pass fits into memory."))
+
+
+@pytest.mark.parametrize("left", ["", "{}", '{"pace": {"images": 3}}', "[]"])
+def test_a_damaged_measurement_is_made_again(left, photos, paced, tmp_path):
+    paced({HALF: 3.0})
+    told, device = auto(photos), CPU
+    assert pacing.known(finetune.build(told), told, device) == HALF
+    (file,) = (tmp_path / "cache" / "pace").glob("*.json")
+    file.write_text(left)
+    assert pacing.known(finetune.build(told), told, device) == HALF
+    assert json.loads(file.read_text())["pace"]["micro_batch"] == 3
 
 
 def test_another_word_than_auto_is_refused():

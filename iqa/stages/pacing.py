@@ -7,9 +7,9 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import filelock
@@ -25,6 +25,7 @@ from iqa.stages.training import tell
 
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 WORTH = 0.05  # the share by which one has to be faster than another: less is not worth the memory
+LOOK = 0.1  # seconds between two looks for an answer, and for whoever asks to stop
 PAST = 0.9  # of the best rate so far: from there on smaller micro-batches are not tried any more
 
 
@@ -81,8 +82,8 @@ def known(model: Any, config: PretrainConfig | FinetuneConfig, device: torch.dev
     with disk.cached(file):
         file.parent.mkdir(exist_ok=True)
         with filelock.FileLock(file.with_suffix(".lock")):
-            if file.is_file():
-                return Pace(**json.loads(file.read_text(encoding="utf-8"))["pace"])
+            if pace := kept(file):
+                return pace
             fits = batch if device.type == "mps" else footprint.fitting(config, machine.free_memory(device.type))
             rates = apart(model, max(1, min(batch, fits)), image, device)
             pace = fastest(rates)
@@ -92,6 +93,14 @@ def known(model: Any, config: PretrainConfig | FinetuneConfig, device: torch.dev
             with disk.whole(file) as out:
                 json.dump({"asked": asked, "pace": asdict(pace), "measured": rows}, out, indent=1)
     return pace
+
+
+def kept(file: Path) -> Pace | None:
+    """The pace of a file in the cache; None where there is none, or none that can be read: it is measured again."""
+    try:
+        return Pace(**json.loads(file.read_text(encoding="utf-8"))["pace"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def sizes(config: PretrainConfig | FinetuneConfig) -> tuple[int, tuple[int, ...]]:
@@ -109,25 +118,40 @@ def apart(model: nn.Module, most: int, image: tuple[int, ...], device: torch.dev
     """
     there = torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" else device
     asked = copy.deepcopy(model).cpu(), most, image, there, torch.get_num_threads()
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(_alone, *asked).result()
-        except BrokenProcessPool as error:
-            tracking.stop_if_asked()  # it may have been asked with its whole group
-            raise machine.MachineError(
-                "What measured micro_batch=auto was killed, perhaps for its memory: give compute.micro_batch a number."
-            ) from error
+    context = multiprocessing.get_context("spawn")
+    answer, told = context.Pipe(duplex=False)
+    process = context.Process(target=_alone, args=(told, *asked))
+    process.start()
+    told.close()
+    try:
+        while not answer.poll(LOOK):  # what has ended without an answer is one too
+            tracking.stop_if_asked()
+        found = answer.recv()
+    except EOFError as error:
+        tracking.stop_if_asked()  # it may have been asked with its whole group
+        raise machine.MachineError(
+            "What measured micro_batch=auto was killed, perhaps for its memory: give compute.micro_batch a number."
+        ) from error
+    finally:
+        process.kill()
+        process.join()
+    if isinstance(found, machine.MachineError):
+        raise found
+    return found
 
 
 def _alone(
-    model: nn.Module, most: int, image: tuple[int, ...], device: torch.device, threads: int
-) -> dict[Pace, float]:
+    told: Connection, model: nn.Module, most: int, image: tuple[int, ...], device: torch.device, threads: int
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's
     tracking.leave_with_parent()
     machine.keep_memory()
     machine.threads(threads)
     machine.deterministic(device)
-    return measured(machine.channels_last(model, device), most, image, device)
+    try:
+        told.send(measured(machine.channels_last(model, device), most, image, device))
+    except machine.MachineError as error:
+        told.send(error)
 
 
 def measured(model: nn.Module, most: int, image: tuple[int, ...], device: torch.device) -> dict[Pace, float]:
