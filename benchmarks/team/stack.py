@@ -4,6 +4,7 @@ their own, on free ports of the loopback. Only where things lie and listen is an
     python -m benchmarks.team.stack        until Ctrl-C; prints addresses and the admin's password; keeps nothing
 """
 
+import argparse
 import secrets as random_secrets
 import shutil
 import signal
@@ -149,6 +150,7 @@ class Stack:
 
 def main() -> int:
     """Start everything, say where it is, wait."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell has its background jobs ignore Ctrl-C
         signal.signal(number, signal.default_int_handler)
     try:
