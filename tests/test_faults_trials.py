@@ -9,12 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks.faults import attempt, caught, kills, objects, outages, stops, troubles, warm
+from benchmarks.faults import attempt, caught, kills, outages, stops, troubles, warm
 from benchmarks.faults import trace as traces
 from benchmarks.faults.home import Home
 from iqa import checkpoint, loop, machine, tracking
 from iqa.tracking import journal, shipping
-from server import compose
 
 
 @pytest.mark.parametrize(
@@ -129,14 +128,6 @@ def test_an_outage_in_which_nothing_is_due_is_told_from_one_that_met_something(s
 )
 def test_of_a_stopped_experiment_the_parent_and_a_cell_have_to_be_killed_by_the_signal(found, fine):
     assert bool(stops.beside(SimpleNamespace(ask=lambda question: found))) != fine
-
-
-def test_the_s3_server_has_no_place_and_no_port_of_the_container(tmp_path):
-    words = compose.services(dict.fromkeys(compose.secrets(compose.FILE.read_text()), "x"))["objects"].command
-    moved = [objects.moved(word, tmp_path) for word in words]
-    assert f"-dir={tmp_path}" in moved and "-s3.ip.bind=127.0.0.1" in moved and "-s3.port.lance=0" in moved
-    others = [word for word, before in zip(moved, words, strict=True) if word != before]
-    assert len({word.partition("=")[2] for word in others}) == len(others) == 10
 
 
 def test_a_batch_at_which_an_experiment_is_killed_is_one_that_it_surely_sends(tmp_path):

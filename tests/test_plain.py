@@ -29,3 +29,13 @@ def test_a_command_line_differs_from_the_file_s_in_places_and_ports_alone(tmp_pa
         "max_connections=200": "max_connections=200",
     }
     assert {text: places.moved(text) for text in moved} == moved
+
+
+def test_the_s3_server_has_no_place_and_no_port_of_the_container(tmp_path):
+    described = compose.services(dict.fromkeys(compose.secrets(compose.FILE.read_text("utf-8")), "x"))["objects"]
+    places = plain.Places(tmp_path)
+    places.listen([described])
+    words = places.service(described).command
+    assert f"-dir={tmp_path}/objects" in words and "-s3.ip.bind=127.0.0.1" in words and "-s3.port.lance=0" in words
+    others = [word for word, before in zip(words, described.command, strict=True) if word != before]
+    assert len({word.partition("=")[2] for word in others}) == len(others) == 10
