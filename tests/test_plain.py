@@ -6,11 +6,11 @@ from benchmarks import plain
 from server import compose
 
 ROOT = Path(__file__).parent.parent
+DESCRIBED = compose.services(dict.fromkeys(compose.secrets(compose.FILE.read_text("utf-8")), "x"))
 
 
 def test_every_port_of_the_command_lines_is_known_and_no_other_number():
-    described = compose.services(dict.fromkeys(compose.secrets(compose.FILE.read_text("utf-8")), "x"))
-    known = plain.ports(described.values())
+    known = plain.ports(DESCRIBED.values())
     assert {5000, 8080, 8333, 9333} <= set(known) and 1024 not in known
 
 
@@ -32,7 +32,7 @@ def test_a_command_line_differs_from_the_file_s_in_places_and_ports_alone(tmp_pa
 
 
 def test_the_s3_server_has_no_place_and_no_port_of_the_container(tmp_path):
-    described = compose.services(dict.fromkeys(compose.secrets(compose.FILE.read_text("utf-8")), "x"))["objects"]
+    described = DESCRIBED["objects"]
     places = plain.Places(tmp_path)
     places.listen([described])
     words = places.service(described).command

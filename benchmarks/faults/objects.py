@@ -9,7 +9,8 @@ from typing import Any
 from benchmarks import plain
 from benchmarks.faults import warm
 from benchmarks.faults.row import Untried
-from benchmarks.faults.servers import HOST, PATIENCE, answers
+from benchmarks.faults.servers import PATIENCE, answers
+from benchmarks.plain import HOST
 from server import compose
 
 BUCKET = "s3://mlflow"

@@ -9,11 +9,11 @@ from typing import Any
 from benchmarks import postgres
 from benchmarks.faults import warm
 from benchmarks.faults.place import Place
+from benchmarks.plain import HOST
 
 PATIENCE = 120.0  # seconds for a server to answer
 ARTIFACTS = "/mlflow-artifacts/"
 HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}  # headers of one leg
-HOST = "127.0.0.1"
 
 
 class Tracking:

@@ -7,7 +7,6 @@ Operations: KADID-10k (imnoise), ARNIQA.
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 
 import torch
 from torch import Generator, Tensor
@@ -61,8 +60,11 @@ def _drawn(draw: Callable[..., Tensor], images: Tensor, generators: Sequence[Gen
         draw(field.shape, generator=rng, out=field)
 
     threads = min(len(generators), torch.get_num_threads())
-    with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
-        list((map if pool is None else pool.map)(fill, fields, generators))
+    if threads == 1:
+        list(map(fill, fields, generators))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fill, fields, generators))
     return fields.to(images.device)
 
 

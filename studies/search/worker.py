@@ -116,9 +116,7 @@ class Worker:
         with closing(attempt(steps, self.desk.folder())) as reports:
             state, value = self.judged(claim, heart, reports)
         if state == TrialState.PRUNED and not tracking.offline():
-            for (
-                folder
-            ) in steps.ran:  # closed, their runs had no more patience with a store that is away than stopped ones
+            for folder in steps.ran:  # a run that is closed waits for its store no longer than a stopped one
                 tracking.sync_patiently(folder)
         return state, value
 
